@@ -5,8 +5,8 @@
 //! record, chunk) carries the format version; golden-bytes tests pin the layouts.
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 /// Nothing that is encoded is larger: 64 MiB. A length found in damaged bytes cannot ask for more memory.
 pub const ENCODED_BYTES_MAX: usize = 64 << 20;
@@ -64,11 +64,27 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
 /// # Errors
 ///
 /// When they begin with something else.
-pub fn decode_prefix<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), DecodeError> {
+pub fn decode_prefix<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<(T, usize), DecodeError> {
     bincode::serde::borrow_decode_from_slice(bytes, CONFIG).map_err(|error| DecodeError(error.to_string()))
 }
 
-/// For byte strings: written as one run instead of number by number (a tenth of the time).
+/// Borrowed bytes, written and read as one run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slice<'a>(pub &'a [u8]);
+
+impl Serialize for Slice<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Slice<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&[u8]>::deserialize(deserializer).map(Self)
+    }
+}
+
+/// For byte strings of one's own: written as one run instead of number by number (a tenth of the time).
 pub mod bytes {
     use std::fmt;
     use std::marker::PhantomData;

@@ -41,7 +41,14 @@ pub enum KeyError {
     DotPart,
     /// The text has a NUL character.
     Nul,
+    /// There are more than [`KEY_PARTS_MAX`] parts.
+    TooDeep,
 }
+
+/// How deep a tree can grow: the most parts a key can have.
+///
+/// Whoever frees or compares a tree descends as deep as it is; this keeps that within any thread's stack.
+pub const KEY_PARTS_MAX: usize = 1000;
 
 impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -50,6 +57,7 @@ impl fmt::Display for KeyError {
             Self::EmptyPart => "has an empty part",
             Self::DotPart => "has a part \".\" or \"..\"",
             Self::Nul => "has a NUL character",
+            Self::TooDeep => "has more than 1000 parts",
         })
     }
 }
@@ -67,7 +75,8 @@ impl Key {
     ///
     /// # Errors
     ///
-    /// When a part is empty, `.` or `..`, or a NUL is in it. Length is the store's to limit.
+    /// When a part is empty, `.` or `..`, when a NUL is in it, or when there are too many parts. How many bytes a
+    /// key may have is the store's to say.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         canonical(text).map(|path| Self(Arc::from(path.as_ref())))
     }
@@ -147,6 +156,13 @@ pub(crate) fn parts(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').filter(|part| !part.is_empty())
 }
 
+/// The canonical `path` and the paths above it but the root, from the top down, each with its last part.
+pub(crate) fn prefixes(path: &str) -> impl Iterator<Item = (&str, &str)> {
+    let ends = path.char_indices().skip(1).filter(|&(_, c)| c == '/').map(|(at, _)| at);
+    let last = (path.len() > 1).then_some(path.len());
+    ends.chain(last).map(|end| (&path[..end], name(&path[..end])))
+}
+
 /// The last part of the canonical `path`.
 pub(crate) fn name(path: &str) -> &str {
     path.rfind('/').map_or(path, |slash| &path[slash + 1..])
@@ -190,16 +206,20 @@ pub(crate) fn canonical(text: &str) -> Result<Cow<'_, str>, KeyError> {
 /// One pass over the bytes: a part's end is where a slash or the end comes.
 fn check_parts(path: &str) -> Result<(), KeyError> {
     let bytes = path.as_bytes();
-    let mut start = 0;
+    let (mut start, mut slashes) = (0, 0);
     for (at, &byte) in bytes.iter().enumerate() {
         match byte {
             b'/' => {
                 check_part(&bytes[start..at])?;
                 start = at + 1;
+                slashes += 1;
             }
             0 => return Err(KeyError::Nul),
             _ => {}
         }
+    }
+    if slashes >= KEY_PARTS_MAX {
+        return Err(KeyError::TooDeep);
     }
     check_part(&bytes[start..])
 }
@@ -328,6 +348,20 @@ mod tests {
         ] {
             assert_eq!(Key::parse(text), Err(error), "{text:?}");
         }
+    }
+
+    #[test]
+    fn prefixes_lead_from_the_top_down() {
+        let of = |path| prefixes(path).collect::<Vec<_>>();
+        assert_eq!(of("/"), []);
+        assert_eq!(of("/a"), [("/a", "a")]);
+        assert_eq!(of("/a/bc/d"), [("/a", "a"), ("/a/bc", "bc"), ("/a/bc/d", "d")]);
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        assert!(Key::parse(&"/a".repeat(KEY_PARTS_MAX)).is_ok());
+        assert_eq!(Key::parse(&"/a".repeat(KEY_PARTS_MAX + 1)), Err(KeyError::TooDeep));
     }
 
     #[test]

@@ -5,9 +5,19 @@ mod entry;
 mod event;
 mod key;
 mod node;
+mod tree;
 mod types;
 
 pub use event::{Action, Change, Event, Resync};
-pub use key::{Key, KeyError};
+pub use key::{KEY_PARTS_MAX, Key, KeyError};
 pub use node::Node;
 pub use types::{ClusterId, Index, LogIndex, MemberId, Term, Timestamp};
+
+/// The parts by themselves, for this crate's own tests, benches and fuzz targets. No part of the API: it may
+/// change with any version.
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::codec;
+    pub use crate::entry;
+    pub use crate::tree;
+}

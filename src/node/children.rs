@@ -28,6 +28,18 @@ impl<T: Named + Clone> Children<T> {
         let i = self.0.binary_search_by(|c| c.name().cmp(name)).ok()?;
         Some(&mut Arc::make_mut(&mut self.0)[i])
     }
+    /// The child called `name`, made when missing.
+    pub fn get_mut_or_insert_with(&mut self, name: &str, make: impl FnOnce() -> T) -> &mut T {
+        let v = Arc::make_mut(&mut self.0);
+        let i = match v.binary_search_by(|c| c.name().cmp(name)) {
+            Ok(i) => i,
+            Err(i) => {
+                v.insert(i, make());
+                i
+            }
+        };
+        &mut v[i]
+    }
     pub fn insert(&mut self, child: T) -> Option<T> {
         let v = Arc::make_mut(&mut self.0);
         match v.binary_search_by(|c| c.name().cmp(child.name())) {
@@ -41,6 +53,12 @@ impl<T: Named + Clone> Children<T> {
     pub fn remove(&mut self, name: &str) -> Option<T> {
         let i = self.0.binary_search_by(|c| c.name().cmp(name)).ok()?;
         Some(Arc::make_mut(&mut self.0).remove(i))
+    }
+    pub fn last(&self) -> Option<&T> {
+        self.0.last()
+    }
+    pub fn append(&mut self, child: T) {
+        Arc::make_mut(&mut self.0).push(child)
     }
     pub fn iter(&self) -> std::slice::Iter<'_, T> {
         self.0.iter()

@@ -1,0 +1,212 @@
+//! The tree: one pure state machine with one door.
+//!
+//! ```text
+//!   apply(time, command) ──► expire what is due ──► run the command ──► changes, in order of their indexes
+//!
+//!   nodes    root ─► directories ─► files         shared with views; the only state there is
+//!   files    full path ─► the same file nodes     derived: point reads
+//!   timers   wheel of deadlines                   derived: what is due
+//! ```
+//! Nothing in here reads a clock, does I/O, draws a random number or depends on the order of a hash: two trees
+//! that apply the same commands at the same times are equal, and so are all answers and events.
+//!
+//! Invariants:
+//! - `index` counts changes: each change, each operation of a transaction and each expiry takes the next one.
+//! - A refused command changes nothing and takes no index; what expired before it stays expired.
+//! - `time` never goes back; an entry from the past is applied at the time of the newest before it.
+//! - `files` holds exactly the files below `nodes`, `timers` exactly the nodes with a deadline.
+//!
+//! The semantics are etcd v2's, to the last quirk that clients can see.
+
+mod command;
+mod files;
+mod image;
+mod nodes;
+mod put;
+mod refused;
+mod removal;
+mod timers;
+mod transaction;
+pub mod wheel;
+
+use std::sync::Arc;
+
+pub use command::{
+    Check, Command, Condition, CreateInOrder, Delete, Expect, Operation, Put, PutMode, Transaction, Value,
+};
+pub use image::{ImageError, Loader, NodeImages};
+pub use refused::{Mismatch, Refused};
+
+use crate::event::Change;
+use crate::key::Key;
+use crate::node::Node;
+use crate::types::{Index, Timestamp};
+use files::Files;
+use nodes::{DeadEnd, Edit, Nodes};
+use timers::Timers;
+
+/// The key tree of one member, its change counter and its timers.
+pub struct Tree {
+    nodes: Nodes,
+    files: Files,
+    timers: Timers,
+    index: Index,
+    time: Timestamp,
+}
+
+/// One change as the tree made it.
+#[derive(Clone, Debug)]
+pub struct Effect {
+    /// What callers and watchers see.
+    pub change: Arc<Change>,
+    /// A directory that was removed, with what was in it: whoever watches below it wants to know.
+    pub removed: Option<Node>,
+}
+
+impl Tree {
+    /// An empty tree: a root, at index 0.
+    pub fn new() -> Self {
+        Self {
+            nodes: Nodes::new(Node::directory(Key::root(), Index::default(), Index::default(), None)),
+            files: Files::default(),
+            timers: Timers::new(),
+            index: Index::default(),
+            time: Timestamp::default(),
+        }
+    }
+
+    /// Applies one committed command at the log's own `time`. What was due by then expires first.
+    ///
+    /// Adds every change to `effects`, in order of their indexes; the command's own begin at the position that
+    /// is returned, after those of what expired. The result depends on nothing but the tree, the time and the
+    /// command, so every member gets the same.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] when the command does not fit what is there; what expired stays in `effects`.
+    pub fn apply(
+        &mut self,
+        time: Timestamp,
+        command: Command,
+        effects: &mut Vec<Effect>,
+    ) -> Result<usize, Refused> {
+        self.time = self.time.max(time);
+        self.expire_due(effects);
+        let own = effects.len();
+        let outcome = match command {
+            Command::Put(put) => self.put(put).map(|effect| effects.push(effect)),
+            Command::Delete(delete) => self.delete(delete).map(|effect| effects.push(effect)),
+            Command::CreateInOrder(create) => self.create_in_order(create).map(|effect| effects.push(effect)),
+            Command::Transaction(transaction) => self.transact(transaction, effects),
+            Command::Expire => Ok(()),
+        };
+        self.settle();
+        outcome.map(|()| own)
+    }
+
+    /// The index of the newest change.
+    pub fn index(&self) -> Index {
+        self.index
+    }
+
+    /// The time of the newest entry applied.
+    pub fn time(&self) -> Timestamp {
+        self.time
+    }
+
+    /// The root: with the index, a consistent view of everything that later changes leave alone.
+    pub fn root(&self) -> &Node {
+        self.nodes.root()
+    }
+
+    /// How many files there are.
+    pub fn file_count(&self) -> usize {
+        self.files.len()
+    }
+
+    /// How many nodes have a deadline.
+    pub fn timer_count(&self) -> usize {
+        self.timers.len()
+    }
+
+    /// When an [`Command::Expire`] may be called for: never after the first deadline. `None` when nothing has one.
+    ///
+    /// Far deadlines are told roughly at first; [`Tree::refine_timers`] at that moment makes the answer precise.
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        self.timers.next_wake()
+    }
+
+    /// Lets the timers look closer at what comes next, now that it is `now`. Changes nothing that anybody can see
+    /// but [`Tree::next_wake`]; whatever is due stays until an entry's time says so.
+    pub fn refine_timers(&mut self, now: Timestamp) {
+        self.timers.refine(now);
+    }
+
+    /// The node at the canonical `path`.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::KeyNotFound`] or [`Refused::NotADirectory`], naming the place where the way ended.
+    pub fn get(&self, path: &str) -> Result<&Node, Refused> {
+        // In the middle of a transaction only the nodes themselves tell the truth.
+        let file = if self.nodes.is_settled() { self.files.get(path) } else { None };
+        file.map_or_else(|| self.find(path), Ok)
+    }
+
+    fn find(&self, path: &str) -> Result<&Node, Refused> {
+        let index = self.index;
+        self.nodes.find(path).map_err(|end| match end {
+            DeadEnd::Missing(key) => Refused::KeyNotFound { key, index },
+            DeadEnd::File(key) => Refused::NotADirectory { key, index },
+        })
+    }
+
+    /// Lets everything go that is due by now, earliest deadline first, then by age, then by key.
+    fn expire_due(&mut self, effects: &mut Vec<Effect>) {
+        let mut due = Vec::new();
+        self.timers.take_due(self.time, &mut due);
+        let mut due: Vec<(Timestamp, Index, Key)> = due
+            .into_iter()
+            .filter_map(|(deadline, key)| Some((deadline, self.get(&key).ok()?.created(), key)))
+            .collect();
+        due.sort_unstable();
+        for (_, _, key) in due {
+            // A directory takes what is below it along, in one change.
+            if self.get(&key).is_ok() {
+                effects.push(self.expire(&key));
+                self.settle();
+            }
+        }
+    }
+
+    /// Brings what is derived from the nodes up to date with what was done to them.
+    fn settle(&mut self) {
+        let mut edits = self.nodes.take_edits();
+        for edit in edits.drain(..) {
+            match edit {
+                Edit::Removed(node) => self.forget(&node),
+                Edit::Inserted(node) => {
+                    if let Some(deadline) = node.deadline() {
+                        self.timers.set(node.key(), Some(deadline));
+                    }
+                    if !node.is_dir() {
+                        self.files.insert(node);
+                    }
+                }
+                Edit::Retimed(key, deadline) => self.timers.set(&key, deadline),
+            }
+        }
+        self.nodes.reuse(edits);
+    }
+
+    fn forget(&mut self, removed: &Node) {
+        for node in std::iter::once(removed).chain(removed.descendants_with_hidden()) {
+            if node.deadline().is_some() {
+                self.timers.cancel(node.key());
+            }
+            if !node.is_dir() {
+                self.files.remove(node.key());
+            }
+        }
+    }
+}
