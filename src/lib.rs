@@ -17,7 +17,16 @@ pub use types::{ClusterId, Index, LogIndex, MemberId, Term, Timestamp};
 /// change with any version.
 #[doc(hidden)]
 pub mod internals {
-    pub use crate::codec;
-    pub use crate::entry;
-    pub use crate::tree;
+    /// The encoding.
+    pub mod codec {
+        pub use crate::codec::*;
+    }
+    /// What the log is made of.
+    pub mod entry {
+        pub use crate::entry::*;
+    }
+    /// The tree.
+    pub mod tree {
+        pub use crate::tree::*;
+    }
 }
