@@ -29,9 +29,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // A key with a TTL goes by itself, and watchers are told.
     store.put("/app/session").value("short").ttl(Duration::from_millis(200)).send()?;
-    let expired = watch.iter().find(|event| {
-        event.change().is_some_and(|change| change.action == spinney::Action::Expire)
-    });
+    let expired = watch
+        .iter()
+        .find(|event| event.change().is_some_and(|change| change.action == spinney::Action::Expire));
     println!("ttl    {:?} expired", expired.map(|event| event.change().unwrap().key().clone()));
 
     // Compare-and-swap: whoever was first wins, and the loser learns what is there.
@@ -42,7 +42,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     // Several keys at once, or none of them.
-    let changes = store.txn().check("/app/port").is(9091).set("/app/port", 80).delete("/app/name").commit()?;
+    let changes =
+        store.txn().check("/app/port").is(9091).set("/app/port", 80).delete("/app/name").commit()?;
     println!("txn    {} changes up to index {}", changes.len(), store.index());
 
     // Closing is dropping. What was acknowledged is there when the directory is opened again.

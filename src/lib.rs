@@ -43,4 +43,8 @@ pub mod internals {
     pub mod tree {
         pub use crate::tree::*;
     }
+    /// The consensus core.
+    pub mod raft {
+        pub use crate::raft::*;
+    }
 }

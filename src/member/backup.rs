@@ -28,7 +28,7 @@ pub(crate) struct Facts {
 impl Member {
     /// Writes everything as it is now to `writer`, while others go on writing.
     pub(crate) fn backup(&self, writer: impl Write) -> Result<Facts, Error> {
-        let (content, covered, config) = self.capture(&self.crank.lock());
+        let (content, covered, config) = self.capture(&self.round.crank());
         let files = self.tree().file_count();
         let header = self.snapshot_header(SnapshotKind::Backup, covered, config, content.meta);
         let written = SnapshotWriter::new(writer, &header).and_then(|mut backup| {

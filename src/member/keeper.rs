@@ -202,7 +202,7 @@ impl Member {
     }
 
     fn end_snapshot(&self, disk: &Arc<dyn Disk>, covered: EntryId, saved: Result<(), WalError>) {
-        let mut crank = self.crank.lock();
+        let mut crank = self.round.crank();
         let Some(log) = &mut crank.log else { return };
         log.saving = None;
         let adopted = saved.and_then(|()| log.adopt(covered));
@@ -220,7 +220,7 @@ impl Member {
 
     /// Tells the keepers to end, and a snapshot under way to give up.
     pub(super) fn stop_keeping(&self) {
-        if let Some(log) = &mut self.crank.lock().log {
+        if let Some(log) = &mut self.round.crank().log {
             log.keepers = None;
             if let Some(stop) = &log.saving {
                 stop.store(true, Ordering::Relaxed);
@@ -230,7 +230,7 @@ impl Member {
 
     /// Closes the log; nothing can be written from now on.
     pub(super) fn close_log(&self) {
-        if let Some(log) = self.crank.lock().log.take() {
+        if let Some(log) = self.round.crank().log.take() {
             // What a failure here leaves behind is what a crash would: the next to open it recovers.
             let _ = log.wal.close();
         }
@@ -253,12 +253,12 @@ impl Member {
     }
 
     fn sync_now(&self) {
-        let syncer = match &mut self.crank.lock().log {
+        let syncer = match &mut self.round.crank().log {
             Some(log) => log.wal.syncer(),
             None => return,
         };
         if let Err(error) = syncer.run() {
-            self.crank.lock().failure.get_or_insert(Arc::new(error.into()));
+            self.round.crank().failure.get_or_insert(Arc::new(error.into()));
         }
     }
 }

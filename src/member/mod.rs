@@ -15,8 +15,7 @@
 //! while the crank is held, never while the tree is. No callback runs under any of them.
 //!
 //! Invariants:
-//! - Writes enter the log in the order of the queue; a lone caller goes ahead of nobody, since it looks at the
-//!   queue with the crank in its hands, and the worker takes the crank before it takes from the queue.
+//! - Writes enter the log in the order of the queue; see [`round`].
 //! - A write is answered after it is durable, applied and published. Each is answered, whatever happens.
 //! - After a failure of the log nothing is acknowledged any more; reads go on.
 
@@ -25,19 +24,22 @@ mod clock;
 mod keeper;
 mod open;
 mod pending;
+mod round;
 mod settings;
+mod slot;
 mod snapshot;
+mod sync;
 mod turn;
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex};
 
 use crate::error::Error;
 use crate::key::Key;
@@ -51,14 +53,19 @@ use clock::Clock;
 pub(crate) use keeper::LogFacts;
 pub(crate) use pending::sealed::FromWritten;
 pub(crate) use pending::{Answer, Written};
-use pending::{Callback, Slot};
 pub use pending::{Outcome, Pending};
+use round::{Closed, Round};
 pub use settings::Durability;
 pub(crate) use settings::Settings;
+use slot::{Callback, Slot};
 use turn::{Crank, Proposal, Reply};
 
 /// How long the worker leaves expiry alone when the log had no room for it.
 const EXPIRY_PAUSE: Duration = Duration::from_millis(500);
+
+/// A turn takes no more than this at once, so that one sync does not keep the first waiting for the last.
+const BATCH_BYTES: usize = 1 << 20;
+const BATCH_WRITES: usize = 1024;
 
 /// One member, from when it is opened until [`Member::close`].
 pub(crate) struct Member {
@@ -67,31 +74,16 @@ pub(crate) struct Member {
     clock: Clock,
     tree: ShardedLock<Tree>,
     hub: Arc<Hub>,
-    queue: Mutex<Queue>,
-    /// Tells the worker that there is something in the queue, or that a key is due sooner than it thought.
-    work: Condvar,
-    crank: Mutex<Crank>,
-    /// Tells whoever waits for room in the log that a snapshot has ended. Goes with `crank`.
+    round: Round<Crank, Proposal>,
+    /// Tells whoever waits for room in the log that a snapshot has ended. Goes with the crank.
     snapshot_ended: Condvar,
+    /// Before this moment of log time nothing expires: the log could not take it.
+    expire_after: AtomicU64,
     /// Callbacks that are due, for the worker to run.
-    callbacks: Mutex<Vec<(Callback, Answer)>>,
+    callbacks: Mutex<Vec<(Callback<Answer>, Answer)>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// For the threads that are started later.
     me: Weak<Self>,
-}
-
-/// Writes that wait for the worker.
-#[derive(Default)]
-struct Queue {
-    proposals: VecDeque<Proposal>,
-    /// What they take, encoded.
-    bytes: usize,
-    closed: bool,
-    /// Whether the worker sleeps, and until when.
-    asleep: bool,
-    alarm: Option<Timestamp>,
-    /// Before this moment nothing expires: the log could not take it.
-    expire_after: Timestamp,
 }
 
 thread_local! {
@@ -109,33 +101,44 @@ fn work_while_waiting() -> bool {
     waiting
 }
 
+impl From<Closed> for Error {
+    fn from(Closed: Closed) -> Self {
+        Self::Closed
+    }
+}
+
 impl Member {
     /// Writes and waits for the answer.
     pub(crate) fn write(&self, command: Command) -> Answer {
         let proposal = Proposal::new(command, Reply::turner());
-        if let Some(mut crank) = self.crank.try_lock() {
+        if let Some(mut crank) = self.round.try_crank() {
             self.wait_for_log_room(&mut crank);
-            if self.nobody_waits()? {
+            if self.round.is_idle(&mut crank)? {
                 crank.batch.push(proposal);
                 return self.turn(&mut crank).expect("a turn answers all it took");
             }
         }
         let slot = Slot::new();
-        self.enqueue(proposal.answered_to(&slot))?;
-        slot.wait(None).expect("without a deadline there is an answer")
+        self.add(proposal.answered_to(&slot))?;
+        pending::wait(&slot)
     }
 
     /// Writes without waiting for the answer. Refuses when too much waits already.
     pub(crate) fn submit<T: Outcome>(&self, command: Command) -> Pending<T> {
-        let slot = Slot::new();
-        let proposal = Proposal::new(command, Reply::to(&slot));
-        if self.queue.lock().bytes > self.settings.queue_bytes {
+        let (_, bytes) = self.round.waiting();
+        if bytes > self.settings.queue_bytes {
             return Pending::answered(Err(Error::Busy));
         }
-        match self.enqueue(proposal) {
+        let slot = Slot::new();
+        match self.add(Proposal::new(command, Reply::to(&slot))) {
             Ok(()) => Pending::new(slot),
-            Err(error) => Pending::answered(Err(error)),
+            Err(Closed) => Pending::answered(Err(Error::Closed)),
         }
+    }
+
+    fn add(&self, proposal: Proposal) -> Result<(), Closed> {
+        let weight = proposal.payload.len();
+        self.round.add(proposal, weight)
     }
 
     /// The tree, to read.
@@ -166,12 +169,12 @@ impl Member {
 
     /// How many writes wait.
     pub(crate) fn waiting(&self) -> usize {
-        self.queue.lock().proposals.len()
+        self.round.waiting().0
     }
 
     /// How the log is doing, if there is one, and what is wrong with writing, in words.
     pub(crate) fn log_status(&self) -> (Option<LogFacts>, Vec<String>) {
-        let crank = self.crank.lock();
+        let crank = self.round.crank();
         let facts = crank.log.as_ref().map(|log| log.facts(crank.raft.applied()));
         let unsaved = facts.as_ref().and_then(|facts| facts.unsaved.as_ref());
         let mut problems: Vec<String> =
@@ -188,78 +191,32 @@ impl Member {
         watch
     }
 
-    /// Whether nobody else is to be written first. Call it with the crank in hand.
-    fn nobody_waits(&self) -> Result<bool, Error> {
-        let queue = self.queue.lock();
-        if queue.closed { Err(Error::Closed) } else { Ok(queue.proposals.is_empty()) }
-    }
-
-    fn enqueue(&self, proposal: Proposal) -> Result<(), Error> {
-        let mut queue = self.queue.lock();
-        if queue.closed {
-            return Err(Error::Closed);
-        }
-        queue.bytes += proposal.payload.len();
-        queue.proposals.push_back(proposal);
-        self.wake(queue);
-        Ok(())
-    }
-
-    /// Wakes the worker if it sleeps.
-    fn wake(&self, mut queue: MutexGuard<'_, Queue>) {
-        if std::mem::take(&mut queue.asleep) {
-            drop(queue);
-            self.work.notify_one();
-        }
-    }
-
     /// The worker's life: a turn whenever something waits or is due, until the member is closed.
     fn work(self: &Arc<Self>) {
         WORKER_OF.set(Arc::downgrade(self));
-        while self.sleep() {
+        while self.round.sleep(|| self.next_expiry()) {
             self.turn_as_worker();
             self.run_callbacks();
         }
     }
 
-    /// Sleeps until there is something to do. Returns false when the member is closed and nothing waits.
-    fn sleep(&self) -> bool {
-        let mut queue = self.queue.lock();
-        loop {
-            if !queue.proposals.is_empty() {
-                return true;
-            }
-            if queue.closed {
-                return false;
-            }
-            // The tree is asked with the queue locked: who makes a key due sooner looks at `alarm` afterwards.
-            queue.alarm = self.next_expiry(&queue);
-            queue.asleep = true;
-            match queue.alarm {
-                None => self.work.wait(&mut queue),
-                Some(alarm) => {
-                    if self.work.wait_until(&mut queue, self.clock.instant_of(alarm)).timed_out() {
-                        queue.asleep = false;
-                        return true;
-                    }
-                }
-            }
-            queue.asleep = false;
-        }
-    }
-
-    fn next_expiry(&self, queue: &Queue) -> Option<Timestamp> {
-        self.tree().next_wake().map(|wake| wake.max(queue.expire_after))
+    fn next_expiry(&self) -> Option<Instant> {
+        let wake = self.tree().next_wake()?;
+        let after = Timestamp::new(self.expire_after.load(Ordering::Relaxed));
+        Some(self.clock.instant_of(wake.max(after)))
     }
 
     /// Takes what waits and turns the crank once.
     fn turn_as_worker(&self) {
-        let mut crank = self.crank.lock();
+        let mut crank = self.round.crank();
         self.wait_for_log_room(&mut crank);
-        self.take_batch(&mut crank);
-        if crank.batch.is_empty() && self.is_anything_due() {
-            crank.batch.push(Proposal::new(Command::Expire, Reply::nobody()));
+        let mut batch = std::mem::take(&mut crank.batch);
+        let bytes = BATCH_BYTES.min(self.settings.segment_bytes as usize / 4);
+        self.round.take(&mut crank, BATCH_WRITES, bytes, &mut batch);
+        if batch.is_empty() && self.is_anything_due() {
+            batch.push(Proposal::new(Command::Expire, Reply::nobody()));
         }
+        crank.batch = batch;
         if !crank.batch.is_empty() {
             self.turn(&mut crank);
         }
@@ -315,9 +272,7 @@ impl Member {
 
     /// Ends the member: what waits is written, streams end, threads stop, the log is closed. Once is enough.
     pub(crate) fn close(&self) {
-        let mut queue = self.queue.lock();
-        queue.closed = true;
-        self.wake(queue);
+        self.round.close();
         self.hub.close();
         self.stop_keeping();
         let me = thread::current().id();

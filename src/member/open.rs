@@ -4,15 +4,17 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use crossbeam_utils::sync::ShardedLock;
 use parking_lot::{Condvar, Mutex};
 
 use super::clock::Clock;
 use super::keeper::Log;
+use super::round::Round;
 use super::snapshot::{self, Meta};
 use super::turn::Crank;
-use super::{Member, Queue, Settings};
+use super::{Member, Settings};
 use crate::codec;
 use crate::entry::{Config, Entry, EntryId, Payload};
 use crate::error::Error;
@@ -60,7 +62,10 @@ impl Member {
         let (identity, recovered, wal) = match recovery.identity() {
             None => {
                 if !wal::snapshots(&disk)?.is_empty() {
-                    return Err(damaged(&disk, "there is a snapshot but no log; a restore that did not end?"));
+                    return Err(damaged(
+                        &disk,
+                        "there is a snapshot but no log; a restore that did not end?",
+                    ));
                 }
                 let identity = Identity { cluster: random_cluster(), member: FOUNDER };
                 let wal = Wal::create(Arc::clone(&disk), wal_settings, identity, None)?;
@@ -73,7 +78,7 @@ impl Member {
         };
         let log = Log::new(wal, disk, &settings, recovered.saved);
         let member = Self::start_with(identity, settings, recovered, Some(log));
-        let failure = member.crank.lock().failure.clone();
+        let failure = member.round.crank().failure.clone();
         match failure {
             None => Ok(member),
             Some(cause) => {
@@ -101,15 +106,14 @@ impl Member {
             clock,
             tree: ShardedLock::new(tree),
             hub: Hub::new(history),
-            queue: Mutex::new(Queue::default()),
-            work: Condvar::new(),
-            crank: Mutex::new(Crank::new(raft, log)),
+            round: Round::new(Crank::new(raft, log)),
             snapshot_ended: Condvar::new(),
+            expire_after: AtomicU64::new(0),
             callbacks: Mutex::default(),
             threads: Mutex::default(),
             me: me.clone(),
         });
-        let mut crank = member.crank.lock();
+        let mut crank = member.round.crank();
         member.start_keeping(&mut crank);
         // Alone there is nobody to wait for: stand for election, win it, and open the term.
         member.step(&mut crank, Input::Campaign, &mut None);

@@ -2,12 +2,10 @@
 
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::thread::{self, Thread};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
 use super::clock::Clock;
+use super::slot::Slot;
 use crate::error::Error;
 use crate::event::Change;
 
@@ -23,89 +21,6 @@ pub enum Written {
 /// The answer to one write.
 pub(crate) type Answer = Result<Written, Error>;
 
-/// Runs with the answer, on the store's own thread.
-pub(crate) type Callback = Box<dyn FnOnce(Answer) + Send>;
-
-/// Where an answer is left, and who is told.
-///
-/// Whoever comes second finds what the first left: the waiter an answer, or the answerer a waiter.
-pub(crate) struct Slot(Mutex<State>);
-
-enum State {
-    Open,
-    Awaited(Thread),
-    Called(Callback),
-    Answered(Answer),
-    Over,
-}
-
-impl Slot {
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(State::Open)))
-    }
-
-    /// Leaves the answer and wakes who waits for it. A callback is given back, with the answer it wants: user
-    /// code runs when no lock is held.
-    #[must_use]
-    pub(crate) fn answer(&self, answer: Answer) -> Option<(Callback, Answer)> {
-        let mut state = self.0.lock();
-        match std::mem::replace(&mut *state, State::Over) {
-            State::Called(callback) => Some((callback, answer)),
-            State::Awaited(thread) => {
-                *state = State::Answered(answer);
-                drop(state);
-                thread.unpark();
-                None
-            }
-            State::Open | State::Answered(_) | State::Over => {
-                *state = State::Answered(answer);
-                None
-            }
-        }
-    }
-
-    /// Waits for the answer, at most until `deadline`.
-    pub(crate) fn wait(&self, deadline: Option<std::time::Instant>) -> Option<Answer> {
-        // In a callback, on the worker's thread, nobody else would do what is waited for.
-        while !self.is_answered() && super::work_while_waiting() {}
-        loop {
-            {
-                let mut state = self.0.lock();
-                match std::mem::replace(&mut *state, State::Over) {
-                    State::Answered(answer) => return Some(answer),
-                    _ => *state = State::Awaited(thread::current()),
-                }
-            }
-            match deadline {
-                None => thread::park(),
-                Some(deadline) => {
-                    let left = Clock::until(deadline);
-                    if left.is_zero() {
-                        return None;
-                    }
-                    thread::park_timeout(left);
-                }
-            }
-        }
-    }
-
-    fn is_answered(&self) -> bool {
-        matches!(*self.0.lock(), State::Answered(_))
-    }
-
-    /// Has `callback` called with the answer; at once, with the answer, if it is here already.
-    fn call(&self, callback: Callback) {
-        let mut state = self.0.lock();
-        match std::mem::replace(&mut *state, State::Over) {
-            State::Answered(answer) => {
-                drop(state);
-                callback(answer);
-            }
-            _ => *state = State::Called(callback),
-        }
-    }
-}
-
 /// A write that was submitted: on its way to the disk, behind all that were submitted before it.
 ///
 /// Dropping it does not take the write back.
@@ -120,7 +35,7 @@ impl Slot {
 /// ```
 #[must_use = "a write that nobody waits for may fail without anybody knowing"]
 pub struct Pending<T> {
-    slot: Arc<Slot>,
+    slot: Arc<Slot<Answer>>,
     outcome: PhantomData<fn() -> T>,
 }
 
@@ -157,13 +72,13 @@ pub(crate) mod sealed {
 }
 
 impl<T: Outcome> Pending<T> {
-    pub(crate) fn new(slot: Arc<Slot>) -> Self {
+    pub(crate) fn new(slot: Arc<Slot<Answer>>) -> Self {
         Self { slot, outcome: PhantomData }
     }
 
     /// One that is answered already.
     pub(crate) fn answered(answer: Answer) -> Self {
-        Self::new(Arc::new(Slot(Mutex::new(State::Answered(answer)))))
+        Self::new(Slot::answered(answer))
     }
 
     /// Waits until the write is durable and applied, or has failed.
@@ -172,7 +87,7 @@ impl<T: Outcome> Pending<T> {
     ///
     /// Those of the write.
     pub fn wait(self) -> Result<T, Error> {
-        self.slot.wait(None).expect("without a deadline there is an answer").map(T::from_written)
+        wait(&self.slot).map(T::from_written)
     }
 
     /// Waits as [`Pending::wait`], but no longer than `timeout`; then the write is given back, still under way.
@@ -181,7 +96,9 @@ impl<T: Outcome> Pending<T> {
     ///
     /// The outer one when the time is over; the inner one is that of the write.
     pub fn wait_timeout(self, timeout: Duration) -> Result<Result<T, Error>, Self> {
-        match self.slot.wait(Some(Clock::in_(timeout))) {
+        let deadline = Clock::in_(timeout);
+        help(&self.slot);
+        match self.slot.wait(|| Some(Clock::until(deadline))) {
             Some(answer) => Ok(answer.map(T::from_written)),
             None => Err(self),
         }
@@ -209,6 +126,17 @@ impl<T: Outcome> Pending<T> {
     pub fn on_done(self, callback: impl FnOnce(Result<T, Error>) + Send + 'static) {
         self.slot.call(Box::new(move |answer| callback(answer.map(T::from_written))));
     }
+}
+
+/// Waits for the answer, however long it takes.
+pub(super) fn wait(slot: &Slot<Answer>) -> Answer {
+    help(slot);
+    slot.wait(|| None).expect("there is no end to waiting but an answer")
+}
+
+/// In a callback, on the worker's own thread, nobody else would do what is waited for.
+fn help(slot: &Slot<Answer>) {
+    while !slot.is_answered() && super::work_while_waiting() {}
 }
 
 impl<T> std::fmt::Debug for Pending<T> {

@@ -3,11 +3,13 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use parking_lot::MutexGuard;
 
 use super::keeper::Log;
-use super::pending::{Answer, Slot, Written};
+use super::pending::{Answer, Written};
+use super::slot::Slot;
 use super::{EXPIRY_PAUSE, Member};
 use crate::codec;
 use crate::entry::{Entry, Payload, WriteSet};
@@ -17,9 +19,6 @@ use crate::tree::{Command, Effect, Refused, Tree};
 use crate::types::Timestamp;
 use crate::wal::Reserve;
 
-/// A turn takes no more than this at once, so that one sync does not keep the first waiting for the last.
-const BATCH_BYTES: usize = 1 << 20;
-const BATCH_WRITES: usize = 1024;
 /// Readers get their turn after so many writes.
 const WRITES_PER_LOCK: usize = 64;
 
@@ -52,7 +51,7 @@ pub(super) struct Reply(To);
 enum To {
     /// The one who turns the crank, for a write of its own.
     Turner,
-    Slot(Arc<Slot>),
+    Slot(Arc<Slot<Answer>>),
     Nobody,
 }
 
@@ -62,7 +61,7 @@ impl Proposal {
         Self { command, payload, reply }
     }
 
-    pub(super) fn answered_to(mut self, slot: &Arc<Slot>) -> Self {
+    pub(super) fn answered_to(mut self, slot: &Arc<Slot<Answer>>) -> Self {
         self.reply = Reply::to(slot);
         self
     }
@@ -73,7 +72,7 @@ impl Reply {
         Self(To::Turner)
     }
 
-    pub(super) fn to(slot: &Arc<Slot>) -> Self {
+    pub(super) fn to(slot: &Arc<Slot<Answer>>) -> Self {
         Self(To::Slot(Arc::clone(slot)))
     }
 
@@ -108,22 +107,6 @@ impl Crank {
 }
 
 impl Member {
-    /// Moves what waits into the batch, as much as one turn takes. Returns whether something waits still.
-    pub(super) fn take_batch(&self, crank: &mut Crank) -> bool {
-        let limit = BATCH_BYTES.min(self.settings.segment_bytes as usize / 4);
-        let mut queue = self.queue.lock();
-        let mut bytes = 0;
-        while let Some(next) = queue.proposals.front() {
-            bytes += next.payload.len();
-            if !crank.batch.is_empty() && (bytes > limit || crank.batch.len() == BATCH_WRITES) {
-                return true;
-            }
-            queue.bytes -= next.payload.len();
-            crank.batch.extend(queue.proposals.pop_front());
-        }
-        false
-    }
-
     /// Writes the batch: all of it with one sync. Returns the answer to the turner's own write, if it had one.
     pub(super) fn turn(&self, crank: &mut Crank) -> Option<Answer> {
         let mut own = None;
@@ -242,7 +225,9 @@ impl Member {
             }
             let alarm = tree.next_wake();
             drop(tree);
-            self.set_alarm(alarm);
+            if let Some(alarm) = alarm {
+                self.round.alarm(self.clock.instant_of(alarm));
+            }
             for effect in &crank.effects {
                 let catch_up = self.hub.publish(&effect.change, effect.removed.as_ref());
                 self.serve(catch_up);
@@ -267,17 +252,8 @@ impl Member {
         }
     }
 
-    /// Makes sure that the worker is up when the next key is due.
-    fn set_alarm(&self, next: Option<Timestamp>) {
-        let Some(next) = next else { return };
-        let queue = self.queue.lock();
-        if queue.asleep && queue.alarm.is_none_or(|alarm| next < alarm) {
-            self.wake(queue);
-        }
-    }
-
     fn put_expiry_off(&self, until: Timestamp) {
-        self.queue.lock().expire_after = until;
+        self.expire_after.store(until.get(), Ordering::Relaxed);
     }
 
     /// Waits while the log has outgrown its limit and a snapshot is about to shrink it.

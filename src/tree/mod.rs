@@ -167,9 +167,9 @@ impl Tree {
 
     /// Lets everything go that is due by now, earliest deadline first, then by age, then by key.
     fn expire_due(&mut self, effects: &mut Vec<Effect>) {
-        let mut due = Vec::new();
-        self.timers.take_due(self.time, &mut due);
-        let mut due: Vec<(Timestamp, Index, Key)> = due
+        let mut due: Vec<(Timestamp, Index, Key)> = self
+            .timers
+            .take_due(self.time)
             .into_iter()
             .filter_map(|(deadline, key)| Some((deadline, self.get(&key).ok()?.created(), key)))
             .collect();

@@ -31,10 +31,16 @@ enum Front<'a, T> {
 
 /// What to do about the two fronts.
 enum Step {
-    Yield(bool, bool),
-    Open(bool, bool),
+    Yield(Sides),
+    Open(Sides),
     PassBoth,
 }
+
+/// Whether something is about the left side and whether it is about the right one.
+type Sides = (bool, bool);
+const LEFT: Sides = (true, false);
+const RIGHT: Sides = (false, true);
+const BOTH: Sides = (true, true);
 
 impl<'a, T: Named + Clone> Differences<'a, T> {
     pub(super) fn new(left: Option<&'a Arc<Page<T>>>, right: Option<&'a Arc<Page<T>>>) -> Self {
@@ -52,13 +58,13 @@ impl<'a, T: Named + Clone> Iterator for Differences<'a, T> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             match step(self.left.front.as_ref(), self.right.front.as_ref())? {
-                Step::Yield(left, right) => {
+                Step::Yield((left, right)) => {
                     return Some((
                         left.then(|| self.left.take()).flatten(),
                         right.then(|| self.right.take()).flatten(),
                     ));
                 }
-                Step::Open(left, right) => {
+                Step::Open((left, right)) => {
                     if left {
                         self.left.open();
                     }
@@ -80,27 +86,25 @@ fn step<T: Named + Clone>(left: Option<&Front<'_, T>>, right: Option<&Front<'_, 
     use Front::{Child, Page};
     Some(match (left, right) {
         (None, None) => return None,
-        (Some(Child(_)), None) => Step::Yield(true, false),
-        (None, Some(Child(_))) => Step::Yield(false, true),
-        (Some(Page(..)), None) => Step::Open(true, false),
-        (None, Some(Page(..))) => Step::Open(false, true),
+        (Some(Child(_)), None) => Step::Yield(LEFT),
+        (None, Some(Child(_))) => Step::Yield(RIGHT),
+        (Some(Page(..)), None) => Step::Open(LEFT),
+        (None, Some(Page(..))) => Step::Open(RIGHT),
         (Some(Child(left)), Some(Child(right))) => match left.name().cmp(right.name()) {
-            Ordering::Less => Step::Yield(true, false),
-            Ordering::Equal => Step::Yield(true, true),
-            Ordering::Greater => Step::Yield(false, true),
+            Ordering::Less => Step::Yield(LEFT),
+            Ordering::Equal => Step::Yield(BOTH),
+            Ordering::Greater => Step::Yield(RIGHT),
         },
-        (Some(Child(left)), Some(Page(low, _))) if left.name().as_bytes() < *low => Step::Yield(true, false),
-        (Some(Child(_)), Some(Page(..))) => Step::Open(false, true),
-        (Some(Page(low, _)), Some(Child(right))) if right.name().as_bytes() < *low => {
-            Step::Yield(false, true)
-        }
-        (Some(Page(..)), Some(Child(_))) => Step::Open(true, false),
+        (Some(Child(left)), Some(Page(low, _))) if left.name().as_bytes() < *low => Step::Yield(LEFT),
+        (Some(Child(_)), Some(Page(..))) => Step::Open(RIGHT),
+        (Some(Page(low, _)), Some(Child(right))) if right.name().as_bytes() < *low => Step::Yield(RIGHT),
+        (Some(Page(..)), Some(Child(_))) => Step::Open(LEFT),
         (Some(Page(_, left)), Some(Page(_, right))) if Arc::ptr_eq(left, right) => Step::PassBoth,
         (Some(Page(left_low, left)), Some(Page(right_low, right))) => {
             match left_low.cmp(right_low).then_with(|| right.height().cmp(&left.height())) {
-                Ordering::Less => Step::Open(true, false),
-                Ordering::Equal => Step::Open(true, true),
-                Ordering::Greater => Step::Open(false, true),
+                Ordering::Less => Step::Open(LEFT),
+                Ordering::Equal => Step::Open(BOTH),
+                Ordering::Greater => Step::Open(RIGHT),
             }
         }
     })

@@ -39,6 +39,19 @@ impl<T> Branch<T> {
     }
 }
 
+impl<T: Named + Clone> Branch<T> {
+    /// Lowers where the names in the page begin, and likewise for the first page in it.
+    fn begin_at(&mut self, low: &Arc<[u8]>) {
+        self.low = Arc::clone(low);
+        // Leaves have no lows, so they may stay shared.
+        if self.page.height() > 0
+            && let Page::Inner(inner) = Arc::make_mut(&mut self.page)
+        {
+            inner.branches[0].begin_at(low);
+        }
+    }
+}
+
 impl<T: Named + Clone> Inner<T> {
     /// A root over the two pages that the old root became.
     pub(super) fn over(left: Arc<Page<T>>, right: Branch<T>) -> Self {
@@ -86,8 +99,11 @@ impl<T: Named + Clone> Inner<T> {
         }
         let middle = split_point(position, self.branches.len(), place);
         let mut right = self.branches.split_off(middle);
-        let half = if position < middle { &mut self.branches } else { &mut right };
-        half.insert(if position < middle { position } else { position - middle }, branch);
+        if position < middle {
+            self.branches.insert(position, branch);
+        } else {
+            right.insert(position - middle, branch);
+        }
         let right = Self::new(self.height, right);
         self.len -= right.len;
         self.branches.shrink_to_fit();
@@ -146,7 +162,7 @@ impl<T: Named + Clone> Inner<T> {
             && let Some(first) = self.branches.first_mut()
         {
             // What belonged in the dropped page belongs in this one now.
-            first.low = dropped.low;
+            first.begin_at(&dropped.low);
         }
         self.fit_skip();
     }

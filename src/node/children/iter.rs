@@ -34,17 +34,21 @@ impl<'a, T: Named + Clone> Iter<'a, T> {
         let mut iter = Self::empty();
         let mut next = root;
         while let Some(page) = next.take() {
-            iter.open(page);
-            if let Page::Inner(inner) = page
-                && let Some(level) = iter.above.last_mut()
-            {
-                next = level.nth(inner.route(name)).map(|branch| &*branch.page);
+            match page {
+                Page::Few(few) => {
+                    let (Ok(position) | Err(position)) = few.find(name);
+                    iter.items = Items::Few(few.0[position..].iter());
+                }
+                Page::Leaf(leaf) => {
+                    let position = leaf.slots.partition_point(|slot| slot.name() < name);
+                    iter.items = Items::Leaf(leaf.slots[position..].iter());
+                }
+                Page::Inner(inner) => {
+                    let mut level = inner.branches[inner.route(name)..].iter();
+                    next = level.next().map(|branch| &*branch.page);
+                    iter.above.push(level);
+                }
             }
-        }
-        // Words would be quicker, but this is at most one page.
-        let is_before = |child: &T| child.name().as_bytes() < name;
-        while iter.items.peek().is_some_and(is_before) {
-            iter.items.next();
         }
         iter
     }
@@ -101,10 +105,6 @@ impl<'a, T> Items<'a, T> {
             Self::Few(children) => children.next()?.as_ref(),
             Self::Leaf(slots) => slots.next().map(|slot| &slot.child),
         }
-    }
-
-    fn peek(&self) -> Option<&'a T> {
-        self.clone().next()
     }
 }
 

@@ -153,9 +153,9 @@ impl<T: Named + Clone> Leaf<T> {
         }
         self.fit_skip();
         right.fit_skip();
-        if right.slots.len() == 1 {
-            // Likely the first of many in order, whose names go on like those of the leaf before.
-            right.set_skip(self.skip.min(shared(self.slots[0].name(), right.slots[0].name())));
+        if let [only] = &right.slots[..] {
+            // Likely the first of many in order: they will go on like the names before, and need the same `skip`.
+            right.set_skip(self.skip.min(shared(self.slots[0].name(), only.name())));
         }
         let low = separator(self.slots[self.slots.len() - 1].name(), right.slots[0].name());
         Branch::new(low, Arc::new(Page::Leaf(right)))

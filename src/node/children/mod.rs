@@ -22,7 +22,8 @@
 //!   the page above it, and empty at the root.
 //! - A page's names (in an inner page: its lows but the first) share their first `skip` bytes.
 //! - No page is empty. `Few` is a root only; an inner root has at least two branches.
-//! - After a removal, the page and its neighbours hold more than half a page two by two, or are one page.
+//! - A page that loses a child becomes one with a neighbour below the same page if half a page holds both. So
+//!   removals leave pages more than a quarter full on average; splits, where names come in order, nearly full.
 
 mod differences;
 mod few;
@@ -117,7 +118,7 @@ impl<T: Named + Clone> Children<T> {
         }
     }
 
-    /// Takes out the child called `name`.
+    /// Takes out the child called `name`. The pages that lead to it are copied if they are shared.
     pub(crate) fn remove(&mut self, name: &str) -> Option<T> {
         let root = self.0.as_mut()?;
         let removed = Page::remove(root, name.as_bytes())?;

@@ -35,7 +35,7 @@ pub(super) enum Inserted<T> {
 }
 
 impl<T: Named + Clone> Page<T> {
-    /// How many children are below.
+    /// How many children are in this page and below it.
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Few(few) => few.len(),
@@ -107,14 +107,14 @@ impl<T: Named + Clone> Page<T> {
 
     pub(super) fn insert(page: &mut Arc<Self>, child: T, place: Place) -> Inserted<T> {
         let page = Arc::make_mut(page);
-        if let Self::Few(few) = page {
-            if !few.is_full() || few.find(child.name().as_bytes()).is_ok() {
-                return few.insert(child).map_or(Inserted::Added(None), Inserted::Replaced);
-            }
+        if let Self::Few(few) = page
+            && few.is_full()
+            && few.get(child.name().as_bytes()).is_none()
+        {
             *page = Self::Leaf(few.take_leaf());
         }
         match page {
-            Self::Few(_) => unreachable!("a full one has just become a leaf"),
+            Self::Few(few) => few.insert(child).map_or(Inserted::Added(None), Inserted::Replaced),
             Self::Leaf(leaf) => leaf.insert(child, place),
             Self::Inner(inner) => inner.insert(child, place),
         }
@@ -138,7 +138,7 @@ impl<T: Named + Clone> Page<T> {
         }
     }
 
-    /// The page below an inner page that has but one.
+    /// The page below an inner page that leads to no other.
     pub(super) fn only_branch(&self) -> Option<Arc<Self>> {
         match self {
             Self::Inner(inner) if inner.branches.len() == 1 => Some(Arc::clone(&inner.branches[0].page)),
@@ -146,7 +146,7 @@ impl<T: Named + Clone> Page<T> {
         }
     }
 
-    /// A leaf's children in the smallest kind of page, when they fit with room for more.
+    /// A leaf's children in the smallest kind of page, when that leaves room to grow again.
     pub(super) fn as_few(&self) -> Option<Few<T>> {
         match self {
             Self::Leaf(leaf) if leaf.slots.len() <= FEW / 2 => {
