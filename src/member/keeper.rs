@@ -174,13 +174,17 @@ impl Member {
         let stop = Arc::new(AtomicBool::new(false));
         log.saving = Some(Arc::clone(&stop));
         let disk = Arc::clone(&log.disk);
-        self.start("spinney-snapshot", move |member| {
+        let runs = self.start("spinney-snapshot", move |member| {
             let header = member.snapshot_header(SnapshotKind::Snapshot, covered, config, content.meta);
             let saved = wal::save_snapshot(&disk, &header, |writer| content.write(writer, &stop));
             // Old versions of nodes that only the snapshot held go here, not under anybody's lock.
             drop(content);
             member.end_snapshot(&disk, covered, saved.map(drop));
         });
+        if let (false, Some(log)) = (runs, &mut crank.log) {
+            log.saving = None;
+            log.unsaved = Some(("no thread to be had".to_owned(), self.now().after(SNAPSHOT_PAUSE)));
+        }
     }
 
     /// The tree and its history as they are now, up to which entry, and who the members are.
