@@ -187,6 +187,31 @@ impl Member {
         }
     }
 
+    /// Takes a snapshot of what is there now, and returns when it is on disk and the log begins after it.
+    pub(crate) fn save(&self) -> Result<(), Error> {
+        let mut crank = self.round.crank();
+        // One that is under way may be of an earlier moment.
+        while crank.log.as_ref().is_some_and(Log::is_saving) {
+            self.snapshot_ended.wait(&mut crank);
+        }
+        let Some(log) = &crank.log else { return Ok(()) };
+        if log.keepers.is_none() {
+            return Err(Error::Closed);
+        }
+        let wanted = crank.raft.applied();
+        self.start_snapshot(&mut crank);
+        while crank.log.as_ref().is_some_and(Log::is_saving) {
+            self.snapshot_ended.wait(&mut crank);
+        }
+        match &crank.log {
+            Some(log) if log.saved < wanted => {
+                let why = log.unsaved.as_ref().map_or("called off", |(why, _)| why);
+                Err(Error::NotSaved { why: why.to_owned() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The tree and its history as they are now, up to which entry, and who the members are.
     pub(super) fn capture(&self, crank: &Crank) -> (Content, EntryId, Config) {
         let tree = self.tree();
