@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use spinney::{Change, Timestamp};
 use spinney::internals::tree::wheel::{TimerId, Wheel};
+use spinney::{Change, Timestamp};
 pub(crate) use spinney::{Durability, View};
 
 use crate::Result;
@@ -33,10 +33,7 @@ impl Store {
 
     /// A store on `directory` that takes a snapshot only when told to.
     pub(crate) fn open_without_snapshots(directory: &Path) -> Result<Option<Self>> {
-        let store = spinney::Store::builder()
-            .dir(directory)
-            .log_bytes(u64::MAX)
-            .open()?;
+        let store = spinney::Store::builder().dir(directory).log_bytes(u64::MAX).open()?;
         Ok(Some(Self(store)))
     }
 
