@@ -26,6 +26,22 @@ pub enum Refused {
     DirectoryNotEmpty { key: Key, index: Index },
 }
 
+impl Refused {
+    /// The same with the tree's index corrected: what a transaction did before it was refused took none.
+    pub(super) fn at(mut self, now: Index) -> Self {
+        match &mut self {
+            Self::KeyNotFound { index, .. }
+            | Self::CompareFailed { index, .. }
+            | Self::NotAFile { index, .. }
+            | Self::NotADirectory { index, .. }
+            | Self::KeyExists { index, .. }
+            | Self::RootReadOnly { index }
+            | Self::DirectoryNotEmpty { index, .. } => *index = now,
+        }
+        self
+    }
+}
+
 /// What was wrong with a node that a condition was put on, as etcd words it: `[expected != actual]`, the value
 /// before the index.
 ///

@@ -1,0 +1,23 @@
+//! What was wrong once, in few lines each; the wider tests are in `tests/` (model, scripts, recorded v2 cases).
+
+use super::*;
+
+fn put(path: &str, ttl_ms: Option<u64>, dir: bool) -> Put {
+    let key = Key::parse(path).unwrap();
+    Put { key, mode: PutMode::Set, value: Value::default(), ttl_ms, dir, refresh: false }
+}
+
+fn apply(tree: &mut Tree, time: u64, command: Command) -> Result<Vec<Effect>, Refused> {
+    let mut effects = Vec::new();
+    tree.apply(Timestamp::new(time), command, &mut effects).map(|own| effects.split_off(own))
+}
+
+#[test]
+fn a_refused_transaction_names_the_index_it_left_the_tree_at() {
+    let mut tree = Tree::new();
+    let operations = vec![Operation::Put(put("/a", None, false)), Operation::Put(put("/a/b", None, false))];
+    let refused = apply(&mut tree, 1, Command::Transaction(Transaction { checks: Vec::new(), operations }));
+    let key = Key::parse("/a").unwrap();
+    assert_eq!(refused.unwrap_err(), Refused::NotADirectory { key, index: Index::new(0) });
+    assert_eq!(tree.index(), Index::new(0));
+}
