@@ -21,3 +21,13 @@ fn a_refused_transaction_names_the_index_it_left_the_tree_at() {
     assert_eq!(refused.unwrap_err(), Refused::NotADirectory { key, index: Index::new(0) });
     assert_eq!(tree.index(), Index::new(0));
 }
+
+#[test]
+fn a_directory_with_the_longest_ttl_has_no_timer() {
+    let mut tree = Tree::new();
+    apply(&mut tree, 1, Command::Put(put("/d", None, true))).unwrap();
+    let update = Put { mode: PutMode::Update, ..put("/d", Some(u64::MAX), true) };
+    apply(&mut tree, 1, Command::Put(update)).unwrap();
+    assert_eq!(tree.get("/d").unwrap().deadline(), None);
+    assert_eq!((tree.timer_count(), tree.next_wake()), (0, None));
+}
