@@ -24,6 +24,8 @@ pub enum Refused {
     RootReadOnly { index: Index },
     /// The directory at `key` has children.
     DirectoryNotEmpty { key: Key, index: Index },
+    /// The directory at `key` lies as deep as a tree goes: nothing can be made in it.
+    TooDeep { key: Key, index: Index },
 }
 
 impl Refused {
@@ -36,7 +38,8 @@ impl Refused {
             | Self::NotADirectory { index, .. }
             | Self::KeyExists { index, .. }
             | Self::RootReadOnly { index }
-            | Self::DirectoryNotEmpty { index, .. } => *index = now,
+            | Self::DirectoryNotEmpty { index, .. }
+            | Self::TooDeep { index, .. } => *index = now,
         }
         self
     }

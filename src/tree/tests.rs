@@ -1,6 +1,7 @@
 //! What was wrong once, in few lines each; the wider tests are in `tests/` (model, scripts, recorded v2 cases).
 
 use super::*;
+use crate::key::KEY_PARTS_MAX;
 
 fn put(path: &str, ttl_ms: Option<u64>, dir: bool) -> Put {
     let key = Key::parse(path).unwrap();
@@ -30,4 +31,17 @@ fn a_directory_with_the_longest_ttl_has_no_timer() {
     apply(&mut tree, 1, Command::Put(update)).unwrap();
     assert_eq!(tree.get("/d").unwrap().deadline(), None);
     assert_eq!((tree.timer_count(), tree.next_wake()), (0, None));
+}
+
+#[test]
+fn in_order_creation_goes_no_deeper_than_a_key_can() {
+    let mut tree = Tree::new();
+    let create = |depth: usize| {
+        let directory = Key::parse(&"/d".repeat(depth)).unwrap();
+        Command::CreateInOrder(CreateInOrder { directory, value: Value::default(), ttl_ms: None, dir: false })
+    };
+    assert!(apply(&mut tree, 1, create(KEY_PARTS_MAX - 1)).is_ok());
+    let refused = apply(&mut tree, 1, create(KEY_PARTS_MAX)).unwrap_err();
+    let key = Key::parse(&"/d".repeat(KEY_PARTS_MAX)).unwrap();
+    assert_eq!(refused, Refused::TooDeep { key, index: Index::new(1) });
 }

@@ -59,6 +59,7 @@ pub(crate) fn refused(refused: &Refused) -> Answer {
         Refused::KeyExists { key, index } => error(105, key, *index),
         Refused::RootReadOnly { index } => error(107, "/", *index),
         Refused::DirectoryNotEmpty { key, index } => error(108, key, *index),
+        Refused::TooDeep { .. } => panic!("etcd goes as deep as it is told"),
     }
 }
 

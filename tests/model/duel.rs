@@ -149,6 +149,7 @@ fn no(refused: &Refused) -> No {
         Refused::KeyExists { key, index } => (105, key, index),
         Refused::RootReadOnly { index } => (107, &spinney::Key::root(), index),
         Refused::DirectoryNotEmpty { key, index } => (108, key, index),
+        Refused::TooDeep { .. } => panic!("no step goes as deep"),
     };
     let (mismatch, current) = match refused {
         Refused::CompareFailed { mismatch, current, .. } => (mismatch.cause(), current.as_ref().map(entry)),
