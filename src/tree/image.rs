@@ -43,12 +43,15 @@ pub enum ImageError {
         /// The name.
         name: String,
     },
+    /// A chunk begins with a number that means nothing.
+    Unknown,
 }
 
 impl std::fmt::Display for ImageError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Decode(error) => write!(f, "a node cannot be decoded: {error}"),
+            Self::Unknown => f.write_str("a chunk is of no known kind"),
             Self::Misplaced { name } => write!(f, "a node called {name:?} has no place in the tree"),
         }
     }
@@ -59,12 +62,14 @@ impl std::error::Error for ImageError {}
 /// The chunks of a tree's image, made one by one from a root that stays as it is.
 pub struct NodeImages<'a> {
     nodes: Box<dyn Iterator<Item = &'a Node> + 'a>,
+    first: u8,
 }
 
 impl<'a> NodeImages<'a> {
-    /// The image of what is below `root`.
-    pub fn new(root: &'a Node) -> Self {
-        Self { nodes: Box::new(root.descendants_with_hidden()) }
+    /// The image of what is below `root`; each chunk begins with the byte `first`, for whoever mixes them with
+    /// others.
+    pub fn new(root: &'a Node, first: u8) -> Self {
+        Self { nodes: Box::new(root.descendants_with_hidden()), first }
     }
 }
 
@@ -72,7 +77,7 @@ impl Iterator for NodeImages<'_> {
     type Item = Vec<u8>;
 
     fn next(&mut self) -> Option<Vec<u8>> {
-        let mut chunk = Vec::new();
+        let mut chunk = vec![self.first];
         for node in self.nodes.by_ref() {
             let image = NodeImage {
                 depth: u16::try_from(node.key().parts().count()).expect("a key has at most 1,000 parts"),
@@ -87,7 +92,7 @@ impl Iterator for NodeImages<'_> {
                 break;
             }
         }
-        (!chunk.is_empty()).then_some(chunk)
+        (chunk.len() > 1).then_some(chunk)
     }
 }
 
@@ -159,7 +164,7 @@ impl Loader {
     fn append(&mut self, node: Node) {
         let directory = self.open.last_mut().expect("the root stays open");
         match &mut directory.make_mut().content {
-            Content::Directory(children) => children.append(node),
+            Content::Directory(children) => drop(children.append(node)),
             Content::File(_) => unreachable!("only directories are opened"),
         }
     }
@@ -171,12 +176,7 @@ impl Loader {
         let mut tree = Tree::new();
         tree.files.reserve(self.files);
         for node in root.descendants_with_hidden() {
-            if let Some(deadline) = node.deadline() {
-                tree.timers.set(node.key(), Some(deadline));
-            }
-            if !node.is_dir() {
-                tree.files.insert(node.clone());
-            }
+            tree.remember(node);
         }
         tree.nodes = Nodes::new(root);
         tree.index = index;

@@ -54,6 +54,8 @@ pub struct Tree {
     timers: Timers,
     index: Index,
     time: Timestamp,
+    /// What the nodes take, roughly.
+    bytes: usize,
 }
 
 /// One change as the tree made it.
@@ -74,6 +76,7 @@ impl Tree {
             timers: Timers::new(),
             index: Index::default(),
             time: Timestamp::default(),
+            bytes: 0,
         }
     }
 
@@ -126,6 +129,11 @@ impl Tree {
         self.files.len()
     }
 
+    /// How much memory the nodes take, roughly, in bytes: their keys, their values and a flat sum for each.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// How many nodes have a deadline.
     pub fn timer_count(&self) -> usize {
         self.timers.len()
@@ -156,18 +164,14 @@ impl Tree {
     }
 
     fn find(&self, path: &str) -> Result<&Node, Refused> {
-        let index = self.index;
-        self.nodes.find(path).map_err(|end| match end {
-            DeadEnd::Missing(key) => Refused::KeyNotFound { key, index },
-            DeadEnd::File(key) => Refused::NotADirectory { key, index },
-        })
+        find(self.root(), path, self.index)
     }
 
     /// Lets everything go that is due by now, earliest deadline first, then by age, then by key.
     fn expire_due(&mut self, effects: &mut Vec<Effect>) {
-        let mut due = Vec::new();
-        self.timers.take_due(self.time, &mut due);
-        let mut due: Vec<(Timestamp, Index, Key)> = due
+        let mut due: Vec<(Timestamp, Index, Key)> = self
+            .timers
+            .take_due(self.time)
             .into_iter()
             .filter_map(|(deadline, key)| Some((deadline, self.get(&key).ok()?.created(), key)))
             .collect();
@@ -187,22 +191,26 @@ impl Tree {
         for edit in edits.drain(..) {
             match edit {
                 Edit::Removed(node) => self.forget(&node),
-                Edit::Inserted(node) => {
-                    if let Some(deadline) = node.deadline() {
-                        self.timers.set(node.key(), Some(deadline));
-                    }
-                    if !node.is_dir() {
-                        self.files.insert(node);
-                    }
-                }
+                Edit::Inserted(node) => self.remember(&node),
                 Edit::Retimed(key, deadline) => self.timers.set(&key, deadline),
             }
         }
         self.nodes.reuse(edits);
     }
 
+    fn remember(&mut self, node: &Node) {
+        self.bytes += bytes_of(node);
+        if let Some(deadline) = node.deadline() {
+            self.timers.set(node.key(), Some(deadline));
+        }
+        if !node.is_dir() {
+            self.files.insert(node.clone());
+        }
+    }
+
     fn forget(&mut self, removed: &Node) {
         for node in std::iter::once(removed).chain(removed.descendants_with_hidden()) {
+            self.bytes -= bytes_of(node);
             if node.deadline().is_some() {
                 self.timers.cancel(node.key());
             }
@@ -211,4 +219,22 @@ impl Tree {
             }
         }
     }
+}
+
+/// The node at the canonical `path` below `root`, the root of a tree at `index`.
+///
+/// # Errors
+///
+/// [`Refused::KeyNotFound`] or [`Refused::NotADirectory`], naming the place where the way ended.
+pub fn find<'a>(root: &'a Node, path: &str, index: Index) -> Result<&'a Node, Refused> {
+    nodes::find(root, path).map_err(|end| match end {
+        DeadEnd::Missing(key) => Refused::KeyNotFound { key, index },
+        DeadEnd::File(key) => Refused::NotADirectory { key, index },
+    })
+}
+
+/// What a node takes, roughly: allocations and its places in the directory above and in the hash of files.
+fn bytes_of(node: &Node) -> usize {
+    const EACH: usize = 192;
+    EACH + node.key().len() + node.value().len()
 }

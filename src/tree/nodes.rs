@@ -63,25 +63,19 @@ impl Nodes {
         self.edits = edits;
     }
 
-    /// The node at the canonical `path`.
-    pub(super) fn find(&self, path: &str) -> Result<&Node, DeadEnd> {
-        let mut node = &self.root;
-        for (path, name) in key::prefixes(path) {
-            let Some(children) = node.entries() else { return Err(DeadEnd::File(node.key().clone())) };
-            node = children.get(name).ok_or_else(|| DeadEnd::Missing(Key::from_canonical(path)))?;
-        }
-        Ok(node)
-    }
-
     /// Puts `node` in, in place of what is at its key, and makes the directories above it as of `index`. The
     /// caller has seen that the way leads through no file.
     pub(super) fn insert(&mut self, node: Node, index: Index) {
         let above = key::parent(node.key()).expect("nobody replaces the root");
         let mut directory = &mut self.root;
         for (path, name) in key::prefixes(above) {
-            directory = children_of(directory).get_mut_or_insert_with(name, || {
-                Node::directory(Key::from_canonical(path), index, index, None)
-            });
+            let children = children_of(directory);
+            if children.get(name).is_none() {
+                let made = Node::directory(Key::from_canonical(path), index, index, None);
+                self.edits.push(Edit::Inserted(made.clone()));
+                children.insert(made);
+            }
+            directory = children.get_mut(name).expect("it is there, or has just been made");
         }
         if let Some(replaced) = children_of(directory).insert(node.clone()) {
             self.edits.push(Edit::Removed(replaced));
@@ -118,4 +112,14 @@ fn children_of(directory: &mut Node) -> &mut Children<Node> {
         Content::Directory(children) => children,
         Content::File(_) => unreachable!("the caller saw that the way leads through no file"),
     }
+}
+
+/// The node at the canonical `path` below `root`.
+pub(super) fn find<'a>(root: &'a Node, path: &str) -> Result<&'a Node, DeadEnd> {
+    let mut node = root;
+    for (path, name) in key::prefixes(path) {
+        let Some(children) = node.entries() else { return Err(DeadEnd::File(node.key().clone())) };
+        node = children.get(name).ok_or_else(|| DeadEnd::Missing(Key::from_canonical(path)))?;
+    }
+    Ok(node)
 }

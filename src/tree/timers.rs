@@ -38,11 +38,20 @@ impl Timers {
     }
 
     /// Takes out all timers that end at `now` or before, in no particular order.
-    pub(super) fn take_due(&mut self, now: Timestamp, due: &mut Vec<(Timestamp, Key)>) {
-        self.wheel.advance(now, due);
-        for (_, key) in due.iter() {
-            self.ids.remove(key);
-        }
+    pub(super) fn take_due(&mut self, now: Timestamp) -> Vec<(Timestamp, Key)> {
+        let mut due = Vec::new();
+        self.wheel.advance(now, &mut due);
+        due.retain(|(deadline, key)| {
+            let is_due = *deadline <= now;
+            if is_due {
+                self.ids.remove(key);
+            } else {
+                // The wheel was refined further than `now`. What is due must depend on `now` alone.
+                self.ids.insert(key.clone(), self.wheel.insert(*deadline, key.clone()));
+            }
+            is_due
+        });
+        due
     }
 
     /// Sorts far deadlines more finely, now that it is `now`: afterwards [`Timers::next_wake`] is not after `now`

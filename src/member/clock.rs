@@ -1,0 +1,46 @@
+//! The one place that reads a clock.
+#![allow(clippy::disallowed_methods, reason = "this is the file that may")]
+
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::types::Timestamp;
+
+/// As far ahead as anybody waits: a thousand years.
+const FAR: Duration = Duration::from_secs(1000 * 365 * 24 * 3600);
+
+/// Log time: the wall clock when it was started, plus the time that has passed since.
+///
+/// The wall clock is read once. Whatever it does later, log time neither jumps nor goes back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    base: Timestamp,
+    started: Instant,
+}
+
+impl Clock {
+    /// A clock that goes on from the wall clock, but not from before `newest`, the time of the last entry.
+    pub(crate) fn start(newest: Timestamp) -> Self {
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        Self { base: Timestamp::default().after(wall).max(newest), started: Instant::now() }
+    }
+
+    /// The present moment in log time.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.base.after(self.started.elapsed())
+    }
+
+    /// When log time reaches `moment`.
+    pub(crate) fn instant_of(&self, moment: Timestamp) -> Instant {
+        self.started + moment.since(self.base).min(FAR)
+    }
+
+    /// The instant that lies `duration` ahead.
+    pub(crate) fn in_(duration: Duration) -> Instant {
+        Instant::now() + duration.min(FAR)
+    }
+
+    /// How long it is until `instant`; zero when it has passed.
+    pub(crate) fn until(instant: Instant) -> Duration {
+        instant.saturating_duration_since(Instant::now())
+    }
+}

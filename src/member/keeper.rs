@@ -1,0 +1,271 @@
+//! What keeps the log small and quick beside the turning of the crank, each on a thread of its own.
+//!
+//! ```text
+//!   spinney-log        prepares segments ahead of need, or recycles released ones
+//!   spinney-sync       Durability::Process: syncs a little after something was written
+//!   spinney-snapshot   while one is taken: writes the tree as it stood when the log had grown enough
+//! ```
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+
+use super::snapshot::{Content, Meta};
+use super::turn::Crank;
+use super::{Durability, Member, Settings};
+use crate::codec;
+use crate::entry::{Config, EntryId, WriteSet};
+use crate::error::Error;
+use crate::types::Timestamp;
+use crate::wal::{self, Disk, Reserve, SnapshotHeader, SnapshotKind, SpareJob, Wal, WalError};
+
+/// How long something written may wait for its sync with [`Durability::Process`].
+const SYNC_DELAY: Duration = Duration::from_millis(100);
+
+/// How long after a failure a snapshot is tried again.
+const SNAPSHOT_PAUSE: Duration = Duration::from_secs(1);
+
+/// What a write takes in a record besides its payload, at most: the entry's id, time, kind and length.
+const ENTRY_BYTES: usize = 48;
+
+/// The log of a member, with those who look after it.
+pub(super) struct Log {
+    wal: Wal,
+    disk: Arc<dyn Disk>,
+    durability: Durability,
+    limits: Limits,
+    keepers: Option<Keepers>,
+    /// While a snapshot is being taken: to call it off.
+    saving: Option<Arc<AtomicBool>>,
+    /// What the newest snapshot covers.
+    saved: EntryId,
+    /// Why the last snapshot failed, and when to try again.
+    unsaved: Option<(String, Timestamp)>,
+}
+
+#[derive(Clone, Copy)]
+struct Limits {
+    /// Full segments of this many bytes call for a snapshot.
+    log_bytes: u64,
+    log_bytes_max: u64,
+    segment_bytes: u64,
+}
+
+/// The ways to the threads; they end when these are dropped.
+struct Keepers {
+    jobs: Sender<SpareJob>,
+    dirty: Sender<()>,
+}
+
+/// What the log can tell of itself.
+#[derive(Clone, Debug)]
+pub(crate) struct LogFacts {
+    pub(crate) bytes: u64,
+    pub(crate) applied: EntryId,
+    pub(crate) saved: EntryId,
+    pub(crate) is_saving: bool,
+    pub(crate) unsaved: Option<String>,
+}
+
+impl Log {
+    pub(super) fn new(wal: Wal, disk: Arc<dyn Disk>, settings: &Settings, saved: EntryId) -> Self {
+        let limits = Limits {
+            log_bytes: settings.log_bytes,
+            log_bytes_max: settings.log_bytes_max(),
+            segment_bytes: u64::from(settings.segment_bytes),
+        };
+        let durability = settings.durability;
+        Self { wal, disk, durability, limits, keepers: None, saving: None, saved, unsaved: None }
+    }
+
+    /// Appends `write`, and with [`Durability::Disk`] syncs it.
+    pub(super) fn persist(&mut self, write: &WriteSet) -> Result<(), Error> {
+        self.wal.append(write)?;
+        match (self.durability, &self.keepers) {
+            (Durability::Process, Some(keepers)) => {
+                let _ = keepers.dirty.try_send(());
+                Ok(())
+            }
+            _ => Ok(self.wal.sync()?),
+        }
+    }
+
+    /// Whether `writes` writes of `bytes` together fit; else what is full.
+    pub(super) fn room(&mut self, bytes: usize, writes: usize, reserve: Reserve) -> Result<(), String> {
+        if reserve == Reserve::Ordinary && self.is_over_limit() {
+            let why = self.unsaved.as_ref().map_or("no snapshot yet", |(why, _)| why);
+            return Err(format!("the log has {} bytes and cannot shrink: {why}", self.wal.bytes()));
+        }
+        self.wal.room(bytes + (writes + 1) * ENTRY_BYTES, reserve).map_err(|error| error.to_string())
+    }
+
+    /// Whether the log has outgrown all bounds.
+    pub(super) fn is_over_limit(&self) -> bool {
+        self.wal.bytes() > self.limits.log_bytes_max
+    }
+
+    /// Whether a snapshot is being taken.
+    pub(super) fn is_saving(&self) -> bool {
+        self.saving.is_some()
+    }
+
+    pub(super) fn facts(&self, applied: EntryId) -> LogFacts {
+        LogFacts {
+            bytes: self.wal.bytes(),
+            applied,
+            saved: self.saved,
+            is_saving: self.is_saving(),
+            unsaved: self.unsaved.as_ref().map(|(why, _)| why.clone()),
+        }
+    }
+
+    /// Hands out work that need not be done between two writes.
+    fn hand_out(&mut self) {
+        if let (Some(job), Some(keepers)) = (self.wal.spare_wanted(), &self.keepers) {
+            let _ = keepers.jobs.send(job);
+        }
+    }
+
+    fn wants_snapshot(&self, now: Timestamp) -> bool {
+        let full = self.wal.bytes().saturating_sub(self.limits.segment_bytes);
+        let may_try = self.unsaved.as_ref().is_none_or(|(_, after)| *after <= now);
+        full >= self.limits.log_bytes && may_try && !self.is_saving() && self.keepers.is_some()
+    }
+
+    /// Makes a finished snapshot the beginning of the log.
+    fn adopt(&mut self, covered: EntryId) -> Result<(), WalError> {
+        self.wal.append(&WriteSet { snapshot: Some(covered), ..WriteSet::default() })?;
+        self.wal.sync()?;
+        self.wal.release(covered.index);
+        self.saved = covered;
+        self.unsaved = None;
+        Ok(())
+    }
+}
+
+impl Member {
+    /// Starts the threads that look after the log, if there is one.
+    pub(super) fn start_keeping(&self, crank: &mut Crank) {
+        let Some(log) = &mut crank.log else { return };
+        let (jobs, todo) = unbounded();
+        let (dirty, written) = bounded(1);
+        log.keepers = Some(Keepers { jobs, dirty });
+        self.start("spinney-log", move |_| prepare(&todo));
+        if log.durability == Durability::Process {
+            self.start("spinney-sync", move |member| member.sync_behind(&written));
+        }
+        log.hand_out();
+    }
+
+    /// What follows from the log having grown: work for the keepers, and now and then a snapshot.
+    pub(super) fn keep(&self, crank: &mut Crank) {
+        let Some(log) = &mut crank.log else { return };
+        log.hand_out();
+        if log.wants_snapshot(self.now()) && crank.failure.is_none() {
+            self.start_snapshot(crank);
+        }
+    }
+
+    fn start_snapshot(&self, crank: &mut Crank) {
+        let (content, covered, config) = self.capture(crank);
+        let Some(log) = &mut crank.log else { return };
+        let stop = Arc::new(AtomicBool::new(false));
+        log.saving = Some(Arc::clone(&stop));
+        let disk = Arc::clone(&log.disk);
+        self.start("spinney-snapshot", move |member| {
+            let header = member.snapshot_header(SnapshotKind::Snapshot, covered, config, content.meta);
+            let saved = wal::save_snapshot(&disk, &header, |writer| content.write(writer, &stop));
+            // Old versions of nodes that only the snapshot held go here, not under anybody's lock.
+            drop(content);
+            member.end_snapshot(&disk, covered, saved.map(drop));
+        });
+    }
+
+    /// The tree and its history as they are now, up to which entry, and who the members are.
+    pub(super) fn capture(&self, crank: &Crank) -> (Content, EntryId, Config) {
+        let tree = self.tree();
+        let meta = Meta { index: tree.index(), time: tree.time() };
+        let content = Content { meta, root: tree.root().clone(), history: self.hub.history().to_vec() };
+        (content, crank.raft.applied(), crank.raft.config().clone())
+    }
+
+    pub(super) fn snapshot_header(
+        &self,
+        kind: SnapshotKind,
+        covered: EntryId,
+        config: Config,
+        meta: Meta,
+    ) -> SnapshotHeader {
+        SnapshotHeader { kind, identity: self.identity, last: covered, config, meta: codec::encode(&meta) }
+    }
+
+    fn end_snapshot(&self, disk: &Arc<dyn Disk>, covered: EntryId, saved: Result<(), WalError>) {
+        let mut crank = self.round.crank();
+        let Some(log) = &mut crank.log else { return };
+        log.saving = None;
+        let adopted = saved.and_then(|()| log.adopt(covered));
+        match &adopted {
+            // The mark is durable: what is older is not needed again.
+            Ok(()) => log.hand_out(),
+            Err(error) => log.unsaved = Some((error.to_string(), self.now().after(SNAPSHOT_PAUSE))),
+        }
+        drop(crank);
+        self.snapshot_ended.notify_all();
+        if adopted.is_ok() {
+            let _ = wal::remove_snapshots_before(disk, covered.index);
+        }
+    }
+
+    /// Tells the keepers to end, and a snapshot under way to give up.
+    pub(super) fn stop_keeping(&self) {
+        if let Some(log) = &mut self.round.crank().log {
+            log.keepers = None;
+            if let Some(stop) = &log.saving {
+                stop.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Closes the log; nothing can be written from now on.
+    pub(super) fn close_log(&self) {
+        if let Some(log) = self.round.crank().log.take() {
+            // What a failure here leaves behind is what a crash would: the next to open it recovers.
+            let _ = log.wal.close();
+        }
+    }
+
+    /// Syncs a little after something was written, for as long as somebody may write.
+    fn sync_behind(&self, written: &Receiver<()>) {
+        while written.recv().is_ok() {
+            // More will come: one sync for all of it. Whoever closes the store need not wait for that.
+            let mut more = written.recv_timeout(SYNC_DELAY);
+            let end = super::clock::Clock::in_(SYNC_DELAY);
+            while more.is_ok() {
+                more = written.recv_deadline(end);
+            }
+            self.sync_now();
+            if more == Err(RecvTimeoutError::Disconnected) {
+                return;
+            }
+        }
+    }
+
+    fn sync_now(&self) {
+        let syncer = match &mut self.round.crank().log {
+            Some(log) => log.wal.syncer(),
+            None => return,
+        };
+        if let Err(error) = syncer.run() {
+            self.round.crank().failure.get_or_insert(Arc::new(error.into()));
+        }
+    }
+}
+
+/// Does the jobs, one by one; the log learns from each what came of it.
+fn prepare(jobs: &Receiver<SpareJob>) {
+    for job in jobs {
+        let _ = job.run();
+    }
+}

@@ -1,0 +1,291 @@
+//! A member: the owner of tree, watches, Raft and log. It has the only threads and the only clock.
+//!
+//! ```text
+//!   write ──► lone caller ─────────────┐
+//!   submit ─► queue ──► worker ────────┴──► the crank: one turn at a time
+//!
+//!   a turn:  take what waits ─► raft: propose ─► log: append, one sync ─► raft: persisted ─► tree: apply
+//!                 answers and callbacks ◄─ hub: publish ◄──────────────────────────────────────┘
+//! ```
+//! Alone, a caller that finds the crank free and nobody waiting turns it itself: a hand-over to another thread
+//! costs a tenth of a sync. Everybody else leaves the write in the queue for the worker, and while a sync runs the
+//! queue fills: group commit follows by itself. The worker also wakes when a key is due, and for nothing else.
+//!
+//! Locks, in the order in which they may be taken: crank, queue, tree. The hub's lock stands alone: it is taken
+//! while the crank is held, never while the tree is. No callback runs under any of them.
+//!
+//! Invariants:
+//! - Writes enter the log in the order of the queue; see [`round`].
+//! - A write is answered after it is durable, applied and published. Each is answered, whatever happens.
+//! - After a failure of the log nothing is acknowledged any more; reads go on.
+
+mod backup;
+mod clock;
+mod keeper;
+mod open;
+mod pending;
+mod round;
+mod settings;
+mod slot;
+mod snapshot;
+mod sync;
+mod turn;
+
+use std::cell::RefCell;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
+use parking_lot::{Condvar, Mutex};
+
+use crate::error::Error;
+use crate::key::Key;
+use crate::node::Node;
+use crate::tree::{Command, Tree};
+use crate::types::{Index, Timestamp};
+use crate::wal::Identity;
+use crate::watch::{CatchUp, Hub, Watch, WatchRequest, WatchStats};
+pub(crate) use backup::{Facts, restore, verify_backup, verify_directory};
+use clock::Clock;
+pub(crate) use keeper::LogFacts;
+pub(crate) use pending::sealed::FromWritten;
+pub(crate) use pending::{Answer, Written};
+pub use pending::{Outcome, Pending};
+use round::{Closed, Round};
+pub use settings::Durability;
+pub(crate) use settings::Settings;
+use slot::{Callback, Slot};
+use turn::{Crank, Proposal, Reply};
+
+/// How long the worker leaves expiry alone when the log had no room for it.
+const EXPIRY_PAUSE: Duration = Duration::from_millis(500);
+
+/// A turn takes no more than this at once, so that one sync does not keep the first waiting for the last.
+const BATCH_BYTES: usize = 1 << 20;
+const BATCH_WRITES: usize = 1024;
+
+/// One member, from when it is opened until [`Member::close`].
+pub(crate) struct Member {
+    identity: Identity,
+    settings: Settings,
+    clock: Clock,
+    tree: ShardedLock<Tree>,
+    hub: Arc<Hub>,
+    round: Round<Crank, Proposal>,
+    /// Tells whoever waits for room in the log that a snapshot has ended. Goes with the crank.
+    snapshot_ended: Condvar,
+    /// Before this moment of log time nothing expires: the log could not take it.
+    expire_after: AtomicU64,
+    /// Callbacks that are due, for the worker to run.
+    callbacks: Mutex<Vec<(Callback<Answer>, Answer)>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// For the threads that are started later.
+    me: Weak<Self>,
+}
+
+thread_local! {
+    /// The member whose worker this thread is.
+    static WORKER_OF: RefCell<Weak<Member>> = const { RefCell::new(Weak::new()) };
+}
+
+/// Has a worker that waits in a callback do what nobody else would. Returns whether there was something to do.
+fn work_while_waiting() -> bool {
+    let Some(member) = WORKER_OF.with_borrow(Weak::upgrade) else { return false };
+    let waiting = member.waiting() > 0;
+    if waiting {
+        member.turn_as_worker();
+    }
+    waiting
+}
+
+impl From<Closed> for Error {
+    fn from(Closed: Closed) -> Self {
+        Self::Closed
+    }
+}
+
+impl Member {
+    /// Writes and waits for the answer.
+    pub(crate) fn write(&self, command: Command) -> Answer {
+        let proposal = Proposal::new(command, Reply::turner());
+        if let Some(mut crank) = self.round.try_crank() {
+            self.wait_for_log_room(&mut crank);
+            if self.round.is_idle(&mut crank)? {
+                crank.batch.push(proposal);
+                return self.turn(&mut crank).expect("a turn answers all it took");
+            }
+        }
+        let slot = Slot::new();
+        self.add(proposal.answered_to(&slot))?;
+        pending::wait(&slot)
+    }
+
+    /// Writes without waiting for the answer. Refuses when too much waits already.
+    pub(crate) fn submit<T: Outcome>(&self, command: Command) -> Pending<T> {
+        let (_, bytes) = self.round.waiting();
+        if bytes > self.settings.queue_bytes {
+            return Pending::answered(Err(Error::Busy));
+        }
+        let slot = Slot::new();
+        match self.add(Proposal::new(command, Reply::to(&slot))) {
+            Ok(()) => Pending::new(slot),
+            Err(Closed) => Pending::answered(Err(Error::Closed)),
+        }
+    }
+
+    fn add(&self, proposal: Proposal) -> Result<(), Closed> {
+        let weight = proposal.payload.len();
+        self.round.add(proposal, weight)
+    }
+
+    /// The tree, to read.
+    pub(crate) fn tree(&self) -> ShardedLockReadGuard<'_, Tree> {
+        self.tree.read().expect("the tree does not panic")
+    }
+
+    fn tree_mut(&self) -> ShardedLockWriteGuard<'_, Tree> {
+        self.tree.write().expect("the tree does not panic")
+    }
+
+    /// The present moment in log time.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(crate) fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    pub(crate) fn watch_stats(&self) -> WatchStats {
+        self.hub.stats()
+    }
+
+    /// How many writes wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.round.waiting().0
+    }
+
+    /// How the log is doing, if there is one, and what is wrong with writing, in words.
+    pub(crate) fn log_status(&self) -> (Option<LogFacts>, Vec<String>) {
+        let crank = self.round.crank();
+        let facts = crank.log.as_ref().map(|log| log.facts(crank.raft.applied()));
+        let unsaved = facts.as_ref().and_then(|facts| facts.unsaved.as_ref());
+        let mut problems: Vec<String> =
+            unsaved.iter().map(|why| format!("the last snapshot failed: {why}")).collect();
+        if let Some(failure) = &crank.failure {
+            problems.push(format!("nothing can be written: {failure}"));
+        }
+        (facts, problems)
+    }
+
+    pub(crate) fn watch(self: &Arc<Self>, request: WatchRequest) -> Watch {
+        let (watch, catch_up) = self.hub.watch(request);
+        self.serve(catch_up);
+        watch
+    }
+
+    /// The worker's life: a turn whenever something waits or is due, until the member is closed.
+    fn work(self: &Arc<Self>) {
+        WORKER_OF.set(Arc::downgrade(self));
+        while self.round.sleep(|| self.next_expiry()) {
+            self.turn_as_worker();
+            self.run_callbacks();
+        }
+    }
+
+    fn next_expiry(&self) -> Option<Instant> {
+        let wake = self.tree().next_wake()?;
+        let after = Timestamp::new(self.expire_after.load(Ordering::Relaxed));
+        Some(self.clock.instant_of(wake.max(after)))
+    }
+
+    /// Takes what waits and turns the crank once.
+    fn turn_as_worker(&self) {
+        let mut crank = self.round.crank();
+        self.wait_for_log_room(&mut crank);
+        let mut batch = std::mem::take(&mut crank.batch);
+        let bytes = BATCH_BYTES.min(self.settings.segment_bytes as usize / 4);
+        self.round.take(&mut crank, BATCH_WRITES, bytes, &mut batch);
+        if batch.is_empty() && self.is_anything_due() {
+            batch.push(Proposal::new(Command::Expire, Reply::nobody()));
+        }
+        crank.batch = batch;
+        if !crank.batch.is_empty() {
+            self.turn(&mut crank);
+        }
+    }
+
+    /// Whether a key's time is up; far deadlines are looked at more closely on the way.
+    fn is_anything_due(&self) -> bool {
+        let now = self.now();
+        if self.tree().next_wake().is_none_or(|wake| wake > now) {
+            return false;
+        }
+        let mut tree = self.tree_mut();
+        tree.refine_timers(now);
+        tree.next_wake().is_some_and(|wake| wake <= now)
+    }
+
+    /// Runs the callbacks of answered writes, in order, without any lock.
+    fn run_callbacks(&self) {
+        loop {
+            let callbacks = std::mem::take(&mut *self.callbacks.lock());
+            if callbacks.is_empty() {
+                return;
+            }
+            for (callback, answer) in callbacks {
+                // What a callback does to itself is its own affair; the next one is somebody else's.
+                let _ = panic::catch_unwind(AssertUnwindSafe(|| callback(answer)));
+            }
+        }
+    }
+
+    /// Starts the thread that serves lagging watchers, when it is asked for.
+    fn serve(&self, catch_up: CatchUp) {
+        if catch_up == CatchUp::Start {
+            self.start("spinney-watch", |member| {
+                member.hub.run_catch_up(&|key| member.content(key));
+            });
+        }
+    }
+
+    /// What is at `key`, and the index it is of.
+    fn content(&self, key: &Key) -> (Index, Option<Node>) {
+        let tree = self.tree();
+        (tree.index(), tree.get(key).ok().cloned())
+    }
+
+    /// Starts a thread of the member's, to be waited for when it is closed.
+    fn start(&self, name: &str, run: impl FnOnce(&Arc<Self>) + Send + 'static) {
+        let Some(member) = self.me.upgrade() else { return };
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || run(&member));
+        // A system that has no thread left for us: watchers lag, snapshots wait; nothing is lost.
+        self.threads.lock().extend(thread);
+    }
+
+    /// Ends the member: what waits is written, streams end, threads stop, the log is closed. Once is enough.
+    pub(crate) fn close(&self) {
+        self.round.close();
+        self.hub.close();
+        self.stop_keeping();
+        let me = thread::current().id();
+        loop {
+            let threads = std::mem::take(&mut *self.threads.lock());
+            if threads.is_empty() {
+                break;
+            }
+            // The last handle may go in a callback, on one of these threads: it ends when the callback has.
+            for thread in threads.into_iter().filter(|thread| thread.thread().id() != me) {
+                let _ = thread.join();
+            }
+        }
+        self.close_log();
+    }
+}

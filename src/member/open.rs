@@ -1,0 +1,216 @@
+//! How a member comes to be: from nothing, or from what its directory holds.
+
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use crossbeam_utils::sync::ShardedLock;
+use parking_lot::{Condvar, Mutex};
+
+use super::clock::Clock;
+use super::keeper::Log;
+use super::round::Round;
+use super::snapshot::{self, Meta};
+use super::turn::Crank;
+use super::{Member, Settings};
+use crate::codec;
+use crate::entry::{Config, Entry, EntryId, Payload};
+use crate::error::Error;
+use crate::raft::{Input, Known, Raft};
+use crate::tree::{Command, Effect, Tree};
+use crate::types::{ClusterId, Index, MemberId};
+use crate::wal::{
+    self, Disk, FileDisk, Identity, Recovery, ReplayError, SnapshotHeader, SnapshotReader, Source, Wal,
+    WalError, WalSettings,
+};
+use crate::watch::{History, Hub};
+
+/// A member that founds a cluster alone is its first.
+pub(super) const FOUNDER: MemberId = MemberId::new(1);
+
+/// What a directory holds, put together.
+pub(super) struct Recovered {
+    pub(super) tree: Tree,
+    pub(super) history: History,
+    pub(super) known: Known,
+    /// What the newest snapshot covers.
+    pub(super) saved: EntryId,
+}
+
+impl Member {
+    /// A member without a directory.
+    pub(crate) fn in_memory(settings: Settings) -> Result<Arc<Self>, Error> {
+        settings.check()?;
+        let recovered = Recovered::nothing(&settings);
+        let identity = Identity { cluster: random_cluster(), member: FOUNDER };
+        Ok(Self::start_with(identity, settings, recovered, None))
+    }
+
+    /// The member whose directory is at `path`, made if missing.
+    pub(crate) fn open(path: &Path, settings: Settings) -> Result<Arc<Self>, Error> {
+        settings.check()?;
+        Self::open_on(Arc::new(FileDisk::open(path, true)?), settings)
+    }
+
+    /// The member that `disk` holds.
+    pub(crate) fn open_on(disk: Arc<dyn Disk>, settings: Settings) -> Result<Arc<Self>, Error> {
+        settings.check()?;
+        let wal_settings = WalSettings { segment_bytes: settings.segment_bytes, salt_seed: random() };
+        let recovery = Recovery::scan(Arc::clone(&disk))?;
+        let (identity, recovered, wal) = match recovery.identity() {
+            None => {
+                if !wal::snapshots(&disk)?.is_empty() {
+                    return Err(damaged(
+                        &disk,
+                        "there is a snapshot but no log; a restore that did not end?",
+                    ));
+                }
+                let identity = Identity { cluster: random_cluster(), member: FOUNDER };
+                let wal = Wal::create(Arc::clone(&disk), wal_settings, identity, None)?;
+                (identity, Recovered::nothing(&settings), wal)
+            }
+            Some(identity) => {
+                let recovered = recover(&disk, &recovery, &settings)?;
+                (identity, recovered, recovery.into_wal(wal_settings)?)
+            }
+        };
+        let log = Log::new(wal, disk, &settings, recovered.saved);
+        let member = Self::start_with(identity, settings, recovered, Some(log));
+        let failure = member.round.crank().failure.clone();
+        match failure {
+            None => Ok(member),
+            Some(cause) => {
+                member.close();
+                Err(Error::Unavailable { may_have_applied: false, cause })
+            }
+        }
+    }
+
+    fn start_with(
+        identity: Identity,
+        settings: Settings,
+        recovered: Recovered,
+        log: Option<Log>,
+    ) -> Arc<Self> {
+        let Recovered { tree, history, mut known, .. } = recovered;
+        if known.config.voters.is_empty() {
+            known.config = Config { voters: [identity.member].into() };
+        }
+        let clock = Clock::start(known.time);
+        let raft = Raft::new(identity.member, known);
+        let member = Arc::new_cyclic(|me| Self {
+            identity,
+            settings,
+            clock,
+            tree: ShardedLock::new(tree),
+            hub: Hub::new(history),
+            round: Round::new(Crank::new(raft, log)),
+            snapshot_ended: Condvar::new(),
+            expire_after: AtomicU64::new(0),
+            callbacks: Mutex::default(),
+            threads: Mutex::default(),
+            me: me.clone(),
+        });
+        let mut crank = member.round.crank();
+        member.start_keeping(&mut crank);
+        // Alone there is nobody to wait for: stand for election, win it, and open the term.
+        member.step(&mut crank, Input::Campaign, &mut None);
+        drop(crank);
+        member.start("spinney", Self::work);
+        member
+    }
+}
+
+impl Recovered {
+    fn nothing(settings: &Settings) -> Self {
+        let history = History::new(settings.history, Index::default());
+        Self { tree: Tree::new(), history, known: Known::default(), saved: EntryId::default() }
+    }
+}
+
+/// Puts together what the newest snapshot and the log after it hold.
+///
+/// A member that is its own majority agreed to everything that is in its log: all of it is applied.
+pub(super) fn recover(
+    disk: &Arc<dyn Disk>,
+    recovery: &Recovery,
+    settings: &Settings,
+) -> Result<Recovered, Error> {
+    let mut recovered = Recovered::nothing(settings);
+    recovered.known.hard_state = recovery.hard_state().unwrap_or_default();
+    if let Some(index) = wal::snapshots(disk)?.into_iter().max() {
+        recovered.load(wal::open_snapshot(disk, index)?, settings)?;
+    }
+    // A log that begins later than it should has lost what came before.
+    let next = recovered.saved.index.next();
+    let marked = recovery.snapshot_mark().unwrap_or_default();
+    if recovery.first_index() > next || marked > recovered.saved {
+        return Err(damaged(disk, "the log goes on from a snapshot that is missing"));
+    }
+    let mut effects = Vec::new();
+    let replayed = recovery.replay(next, |entry| recovered.apply(disk, entry, &mut effects));
+    replayed.map_err(|error| match error {
+        ReplayError::Log(error) => Error::from(error),
+        ReplayError::Receiver(error) => error,
+    })?;
+    // Without an entry after it, the snapshot is where the log goes on.
+    recovered.known.last = recovered.known.last.max(recovery.last());
+    Ok(recovered)
+}
+
+fn damaged(disk: &Arc<dyn Disk>, what: &'static str) -> Error {
+    Error::Log(WalError::Damaged { path: disk.path(""), offset: 0, what })
+}
+
+impl Recovered {
+    fn load(
+        &mut self,
+        mut snapshot: SnapshotReader<Box<dyn Source>>,
+        settings: &Settings,
+    ) -> Result<(), Error> {
+        let SnapshotHeader { last, config, meta, .. } = snapshot.header().clone();
+        let meta: Meta = codec::decode(&meta).map_err(|error| {
+            let error = io::Error::new(io::ErrorKind::InvalidData, error);
+            snapshot.error(error)
+        })?;
+        let (tree, changes) = snapshot::read(&mut snapshot, meta).map_err(|error| snapshot.error(error))?;
+        self.tree = tree;
+        self.history = History::restore(settings.history, meta.index, changes);
+        self.known = Known { config, last, time: meta.time, applied: last, ..self.known.clone() };
+        self.saved = last;
+        Ok(())
+    }
+
+    fn apply(&mut self, disk: &Arc<dyn Disk>, entry: Entry, effects: &mut Vec<Effect>) -> Result<(), Error> {
+        let Entry { id, time, payload } = entry;
+        match payload {
+            Payload::Noop => {}
+            Payload::Config(config) => self.known.config = config,
+            Payload::Command(bytes) => {
+                let command: Command = codec::decode(&bytes)
+                    .map_err(|_| damaged(disk, "the log has an entry that holds no command"))?;
+                // What was refused then is refused now: that is part of the answer, not an error.
+                let _ = self.tree.apply(time, command, effects);
+                for effect in effects.drain(..) {
+                    self.history.push(effect.change);
+                }
+            }
+        }
+        self.known.last = id;
+        self.known.applied = id;
+        self.known.time = time;
+        Ok(())
+    }
+}
+
+/// A number that nobody could have guessed or will see again: the standard library's hash keys are drawn from the
+/// system's randomness.
+pub(super) fn random() -> u64 {
+    RandomState::new().hash_one(0u8)
+}
+
+pub(super) fn random_cluster() -> ClusterId {
+    ClusterId::new(u128::from(random()) << 64 | u128::from(random()))
+}

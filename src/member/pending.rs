@@ -1,0 +1,146 @@
+//! Answers to writes that are under way.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::clock::Clock;
+use super::slot::Slot;
+use crate::error::Error;
+use crate::event::Change;
+
+/// What a write did.
+#[derive(Clone, Debug)]
+pub enum Written {
+    /// One change: what every command but a transaction makes.
+    One(Arc<Change>),
+    /// A transaction's changes, in order.
+    Many(Vec<Arc<Change>>),
+}
+
+/// The answer to one write.
+pub(crate) type Answer = Result<Written, Error>;
+
+/// A write that was submitted: on its way to the disk, behind all that were submitted before it.
+///
+/// Dropping it does not take the write back.
+///
+/// ```
+/// let store = spinney::Store::in_memory();
+/// let writes: Vec<_> = (0..100).map(|n| store.put(format!("/n/{n}")).value(n).submit()).collect();
+/// for write in writes {
+///     write.wait()?; // Durable, visible, and its event with the watchers.
+/// }
+/// # Ok::<(), spinney::Error>(())
+/// ```
+#[must_use = "a write that nobody waits for may fail without anybody knowing"]
+pub struct Pending<T> {
+    slot: Arc<Slot<Answer>>,
+    outcome: PhantomData<fn() -> T>,
+}
+
+/// What a [`Pending`] can stand for; implemented by this crate alone.
+pub trait Outcome: sealed::FromWritten {}
+
+impl Outcome for Arc<Change> {}
+impl Outcome for Vec<Arc<Change>> {}
+
+pub(crate) mod sealed {
+    use super::{Arc, Change, Written};
+
+    pub trait FromWritten: Send + 'static {
+        fn from_written(written: Written) -> Self;
+    }
+
+    impl FromWritten for Arc<Change> {
+        fn from_written(written: Written) -> Self {
+            match written {
+                Written::One(change) => change,
+                Written::Many(_) => unreachable!("only transactions make several changes"),
+            }
+        }
+    }
+
+    impl FromWritten for Vec<Arc<Change>> {
+        fn from_written(written: Written) -> Self {
+            match written {
+                Written::One(change) => vec![change],
+                Written::Many(changes) => changes,
+            }
+        }
+    }
+}
+
+impl<T: Outcome> Pending<T> {
+    pub(crate) fn new(slot: Arc<Slot<Answer>>) -> Self {
+        Self { slot, outcome: PhantomData }
+    }
+
+    /// One that is answered already.
+    pub(crate) fn answered(answer: Answer) -> Self {
+        Self::new(Slot::answered(answer))
+    }
+
+    /// Waits until the write is durable and applied, or has failed.
+    ///
+    /// # Errors
+    ///
+    /// Those of the write.
+    pub fn wait(self) -> Result<T, Error> {
+        wait(&self.slot).map(T::from_written)
+    }
+
+    /// Waits as [`Pending::wait`], but no longer than `timeout`; then the write is given back, still under way.
+    ///
+    /// # Errors
+    ///
+    /// The outer one when the time is over; the inner one is that of the write.
+    pub fn wait_timeout(self, timeout: Duration) -> Result<Result<T, Error>, Self> {
+        let deadline = Clock::in_(timeout);
+        help(&self.slot);
+        match self.slot.wait(|| Some(Clock::until(deadline))) {
+            Some(answer) => Ok(answer.map(T::from_written)),
+            None => Err(self),
+        }
+    }
+
+    /// Whether [`Pending::wait`] would return at once.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.slot.is_answered()
+    }
+
+    /// Has `callback` called with the outcome, on the store's own thread (on this one if it is known already).
+    ///
+    /// Callbacks run in the order of the writes, one at a time, and keep other waiting writes waiting: be quick.
+    /// They may use the store.
+    ///
+    /// ```
+    /// let store = spinney::Store::in_memory();
+    /// let (sender, receiver) = std::sync::mpsc::channel();
+    /// store.put("/a").value("1").submit().on_done(move |outcome| {
+    ///     let _ = sender.send(outcome.is_ok());
+    /// });
+    /// assert!(receiver.recv().unwrap());
+    /// ```
+    pub fn on_done(self, callback: impl FnOnce(Result<T, Error>) + Send + 'static) {
+        self.slot.call(Box::new(move |answer| callback(answer.map(T::from_written))));
+    }
+}
+
+/// Waits for the answer, however long it takes.
+pub(super) fn wait(slot: &Slot<Answer>) -> Answer {
+    help(slot);
+    slot.wait(|| None).expect("there is no end to waiting but an answer")
+}
+
+/// In a callback, on the worker's own thread, nobody else would do what is waited for.
+fn help(slot: &Slot<Answer>) {
+    while !slot.is_answered() && super::work_while_waiting() {}
+}
+
+impl<T> std::fmt::Debug for Pending<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pending").field("done", &self.slot.is_answered()).finish()
+    }
+}

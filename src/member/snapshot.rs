@@ -1,0 +1,183 @@
+//! What a snapshot and a backup hold: the tree and the recent changes, at one index.
+//!
+//! ```text
+//!   header   whose, up to which entry, members │ meta: index, time          framed by the log's snapshot files
+//!   part     length u32 │ 1 │ change │ change │ …         history, oldest first
+//!   part     length u32 │ 2 │ nodes                       the tree's image
+//! ```
+//! The length is little-endian and counts what follows it; the number after it says what the part holds.
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+use crate::codec::{self, DecodeError, Slice};
+use crate::event::{Action, Change};
+use crate::key::Key;
+use crate::node::Node;
+use crate::tree::{ImageError, Loader, NodeImages, Tree};
+use crate::types::{Index, Timestamp};
+
+const CHANGES: u8 = 1;
+const NODES: u8 = 2;
+
+/// A part with changes is closed by the one that takes it past this size.
+const PART_BYTES: usize = 64 << 10;
+
+/// Where a tree stood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Meta {
+    /// The index of its last change.
+    pub(super) index: Index,
+    /// The time of its last entry.
+    pub(super) time: Timestamp,
+}
+
+/// A change with its nodes written out.
+#[derive(Serialize, Deserialize)]
+struct ChangeImage<'a> {
+    action: Action,
+    #[serde(borrow)]
+    node: NodeImage<'a>,
+    prev_node: Option<NodeImage<'a>>,
+    time: Timestamp,
+    refresh: bool,
+}
+
+/// A node as a change shows it: a directory without what is in it.
+#[derive(Serialize, Deserialize)]
+struct NodeImage<'a> {
+    key: Key,
+    created: Index,
+    modified: Index,
+    deadline: Option<Timestamp>,
+    #[serde(borrow)]
+    value: Option<Slice<'a>>,
+}
+
+/// What is to be saved, taken at one moment; nothing that happens later changes it.
+pub(super) struct Content {
+    pub(super) meta: Meta,
+    pub(super) root: Node,
+    pub(super) history: Vec<Arc<Change>>,
+}
+
+impl Content {
+    /// Writes it all, unless `stop` says otherwise first.
+    ///
+    /// # Errors
+    ///
+    /// Those of `writer`, and [`io::ErrorKind::Interrupted`] when stopped.
+    pub(super) fn write(&self, writer: &mut dyn Write, stop: &AtomicBool) -> io::Result<()> {
+        let mut part = vec![CHANGES];
+        for change in &self.history {
+            codec::encode_into(&ChangeImage::of(change), &mut part);
+            if part.len() >= PART_BYTES {
+                write_part(writer, &part)?;
+                part.truncate(1);
+            }
+        }
+        if part.len() > 1 {
+            write_part(writer, &part)?;
+        }
+        for nodes in NodeImages::new(&self.root, NODES) {
+            if stop.load(Ordering::Relaxed) {
+                return Err(io::Error::other("called off"));
+            }
+            write_part(writer, &nodes)?;
+        }
+        Ok(())
+    }
+}
+
+fn write_part(writer: &mut dyn Write, part: &[u8]) -> io::Result<()> {
+    let length = u32::try_from(part.len()).map_err(io::Error::other)?;
+    writer.write_all(&length.to_le_bytes())?;
+    writer.write_all(part)
+}
+
+/// The next part in `bytes`; false when there is none.
+fn read_part(reader: &mut impl Read, part: &mut Vec<u8>) -> io::Result<bool> {
+    let mut length = [0; 4];
+    if reader.read(&mut length[..1])? == 0 {
+        return Ok(false);
+    }
+    reader.read_exact(&mut length[1..])?;
+    let length = u64::from(u32::from_le_bytes(length));
+    part.clear();
+    // Not by the length that is claimed: memory is taken as bytes really come.
+    if reader.take(length).read_to_end(part)? as u64 != length {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(true)
+}
+
+/// Puts a tree and its history together again from what [`Content::write`] wrote.
+///
+/// # Errors
+///
+/// Those of `reader`; [`io::ErrorKind::InvalidData`] around an [`ImageError`] when the bytes say something
+/// impossible.
+pub(super) fn read(reader: &mut impl Read, meta: Meta) -> io::Result<(Tree, Vec<Arc<Change>>)> {
+    let (mut loader, mut history, mut part) = (Loader::new(), Vec::new(), Vec::new());
+    while read_part(reader, &mut part)? {
+        let taken = match part.split_first() {
+            Some((&CHANGES, changes)) => take_changes(changes, &mut history).map_err(ImageError::Decode),
+            Some((&NODES, nodes)) => loader.chunk(nodes),
+            _ => Err(ImageError::Unknown),
+        };
+        taken.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    }
+    Ok((loader.finish(meta.index, meta.time), history))
+}
+
+fn take_changes(mut bytes: &[u8], history: &mut Vec<Arc<Change>>) -> Result<(), DecodeError> {
+    while !bytes.is_empty() {
+        let (change, read) = codec::decode_prefix::<ChangeImage<'_>>(bytes)?;
+        history.push(Arc::new(change.into_change()));
+        bytes = &bytes[read..];
+    }
+    Ok(())
+}
+
+impl<'a> ChangeImage<'a> {
+    fn of(change: &'a Change) -> Self {
+        Self {
+            action: change.action,
+            node: NodeImage::of(&change.node),
+            prev_node: change.prev_node.as_ref().map(NodeImage::of),
+            time: change.time,
+            refresh: change.refresh,
+        }
+    }
+
+    fn into_change(self) -> Change {
+        let previous = self.prev_node.map(NodeImage::into_node);
+        let mut change = Change::new(self.action, self.node.into_node(), previous, self.time);
+        change.refresh = self.refresh;
+        change
+    }
+}
+
+impl<'a> NodeImage<'a> {
+    fn of(node: &'a Node) -> Self {
+        Self {
+            key: node.key().clone(),
+            created: node.created(),
+            modified: node.modified(),
+            deadline: node.deadline(),
+            value: (!node.is_dir()).then(|| Slice(node.value())),
+        }
+    }
+
+    fn into_node(self) -> Node {
+        match self.value {
+            Some(Slice(value)) => {
+                Node::file(self.key, self.created, self.modified, self.deadline, value.into())
+            }
+            None => Node::directory(self.key, self.created, self.modified, self.deadline),
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! One turn of the crank: from writes that wait to answers.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use parking_lot::MutexGuard;
+
+use super::keeper::Log;
+use super::pending::{Answer, Written};
+use super::slot::Slot;
+use super::{EXPIRY_PAUSE, Member};
+use crate::codec;
+use crate::entry::{Entry, Payload, WriteSet};
+use crate::error::Error;
+use crate::raft::{Input, Output, Raft};
+use crate::tree::{Command, Effect, Refused, Tree};
+use crate::types::Timestamp;
+use crate::wal::Reserve;
+
+/// Readers get their turn after so many writes.
+const WRITES_PER_LOCK: usize = 64;
+
+/// What only the one who turns may touch.
+pub(super) struct Crank {
+    pub(super) raft: Raft,
+    /// `None` in memory.
+    pub(super) log: Option<Log>,
+    /// What this turn is to write.
+    pub(super) batch: Vec<Proposal>,
+    /// Proposed, not applied: in the order of the log.
+    under_way: VecDeque<Proposal>,
+    /// Why nothing can be written any more.
+    pub(super) failure: Option<Arc<Error>>,
+    outputs: Vec<Output>,
+    effects: Vec<Effect>,
+}
+
+/// A write on its way.
+pub(super) struct Proposal {
+    command: Command,
+    /// The command, encoded once: what the log stores.
+    pub(super) payload: Arc<[u8]>,
+    reply: Reply,
+}
+
+/// Whom the answer goes to. Dropped without one, it says that nobody knows.
+pub(super) struct Reply(To);
+
+enum To {
+    /// The one who turns the crank, for a write of its own.
+    Turner,
+    Slot(Arc<Slot<Answer>>),
+    Nobody,
+}
+
+impl Proposal {
+    pub(super) fn new(command: Command, reply: Reply) -> Self {
+        let payload = codec::encode(&command).into();
+        Self { command, payload, reply }
+    }
+
+    pub(super) fn answered_to(mut self, slot: &Arc<Slot<Answer>>) -> Self {
+        self.reply = Reply::to(slot);
+        self
+    }
+}
+
+impl Reply {
+    pub(super) fn turner() -> Self {
+        Self(To::Turner)
+    }
+
+    pub(super) fn to(slot: &Arc<Slot<Answer>>) -> Self {
+        Self(To::Slot(Arc::clone(slot)))
+    }
+
+    pub(super) fn nobody() -> Self {
+        Self(To::Nobody)
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if let To::Slot(slot) = &self.0 {
+            let lost = Error::Unavailable { may_have_applied: true, cause: Arc::new(Error::Closed) };
+            if let Some((callback, answer)) = slot.answer(Err(lost)) {
+                callback(answer);
+            }
+        }
+    }
+}
+
+impl Crank {
+    pub(super) fn new(raft: Raft, log: Option<Log>) -> Self {
+        Self {
+            raft,
+            log,
+            batch: Vec::new(),
+            under_way: VecDeque::new(),
+            failure: None,
+            outputs: Vec::new(),
+            effects: Vec::new(),
+        }
+    }
+}
+
+impl Member {
+    /// Writes the batch: all of it with one sync. Returns the answer to the turner's own write, if it had one.
+    pub(super) fn turn(&self, crank: &mut Crank) -> Option<Answer> {
+        let mut own = None;
+        self.admit(crank, &mut own);
+        if !crank.batch.is_empty() {
+            let payloads =
+                crank.batch.iter().map(|write| Payload::Command(Arc::clone(&write.payload))).collect();
+            crank.under_way.extend(crank.batch.drain(..));
+            self.step(crank, Input::Propose(payloads), &mut own);
+        }
+        self.keep(crank);
+        own
+    }
+
+    /// Steps the core and carries out what follows, until nothing does.
+    pub(super) fn step(&self, crank: &mut Crank, input: Input, own: &mut Option<Answer>) {
+        let mut outputs = std::mem::take(&mut crank.outputs);
+        crank.raft.step(self.now(), input, &mut outputs);
+        let mut next = 0;
+        while next < outputs.len() {
+            match std::mem::replace(&mut outputs[next], Output::Refuse(Vec::new())) {
+                Output::Persist { sequence, write } => {
+                    let input = match self.persist(crank, &write) {
+                        Ok(()) => Input::Persisted(sequence),
+                        Err(error) => self.fail(crank, error, own),
+                    };
+                    crank.raft.step(self.now(), input, &mut outputs);
+                }
+                Output::Apply(entries) => self.apply(crank, entries, own),
+                Output::Refuse(payloads) => debug_assert!(payloads.is_empty(), "admission is the owner's"),
+            }
+            next += 1;
+        }
+        outputs.clear();
+        crank.outputs = outputs;
+    }
+
+    fn persist(&self, crank: &mut Crank, write: &WriteSet) -> Result<(), Error> {
+        match &mut crank.log {
+            None => Ok(()),
+            Some(log) => log.persist(write),
+        }
+    }
+
+    /// Refuses what cannot be written now: all of it after a failure; what needs room, when there is none.
+    fn admit(&self, crank: &mut Crank, own: &mut Option<Answer>) {
+        if let Some(cause) = &crank.failure {
+            let cause = Arc::clone(cause);
+            let refused = || Error::Unavailable { may_have_applied: false, cause: Arc::clone(&cause) };
+            self.put_expiry_off(Timestamp::new(u64::MAX));
+            for write in crank.batch.drain(..) {
+                self.answer(write.reply, Err(refused()), own);
+            }
+            return;
+        }
+        if let Err(full) = self.room_for(crank, |_| true) {
+            self.refuse(crank, |write| !write.command.is_freeing(), &full, own);
+            if let Err(full) = self.room_for(crank, |write| write.command.is_freeing()) {
+                self.put_expiry_off(self.now().after(EXPIRY_PAUSE));
+                self.refuse(crank, |_| true, &full, own);
+            }
+        }
+    }
+
+    fn refuse(
+        &self,
+        crank: &mut Crank,
+        which: impl Fn(&Proposal) -> bool,
+        what: &str,
+        own: &mut Option<Answer>,
+    ) {
+        for write in crank.batch.extract_if(.., |write| which(write)) {
+            self.answer(write.reply, Err(Error::NoSpace { what: what.to_owned() }), own);
+        }
+    }
+
+    /// Whether there is room for those of the batch that `which` picks; else what is full.
+    fn room_for(&self, crank: &mut Crank, which: impl Fn(&Proposal) -> bool) -> Result<(), String> {
+        let picked = || crank.batch.iter().filter(|write| which(write));
+        let ordinary = picked().any(|write| !write.command.is_freeing());
+        let (writes, bytes) = (picked().count(), picked().map(|write| write.payload.len()).sum());
+        if ordinary {
+            let (taken, limit) = (self.tree().bytes(), self.settings.tree_bytes);
+            if taken >= limit {
+                return Err(format!("the tree takes {taken} bytes (setting `tree_bytes`: {limit})"));
+            }
+        }
+        let Some(log) = &mut crank.log else { return Ok(()) };
+        let reserve = if ordinary { Reserve::Ordinary } else { Reserve::Freeing };
+        log.room(bytes, writes, reserve)
+    }
+
+    /// Stops all writing: what is under way may or may not be found when the directory is opened again.
+    fn fail(&self, crank: &mut Crank, error: Error, own: &mut Option<Answer>) -> Input {
+        let cause = Arc::new(error);
+        for write in crank.under_way.drain(..) {
+            let unknown = Error::Unavailable { may_have_applied: true, cause: Arc::clone(&cause) };
+            self.answer(write.reply, Err(unknown), own);
+        }
+        crank.failure = Some(cause);
+        Input::PersistFailed
+    }
+
+    /// Runs committed entries, tells watchers, then those who wrote.
+    fn apply(&self, crank: &mut Crank, entries: Vec<Entry>, own: &mut Option<Answer>) {
+        let mut entries = entries.into_iter().peekable();
+        let mut results: Vec<(Reply, Result<Range<usize>, Refused>)> = Vec::new();
+        while entries.peek().is_some() {
+            let mut tree = self.tree_mut();
+            for entry in entries.by_ref().take(WRITES_PER_LOCK) {
+                let Payload::Command(_) = entry.payload else { continue };
+                let write =
+                    crank.under_way.pop_front().expect("alone, a member proposes all that it applies");
+                let result = run(&mut tree, entry.time, write.command, &mut crank.effects);
+                results.push((write.reply, result));
+            }
+            let alarm = tree.next_wake();
+            drop(tree);
+            if let Some(alarm) = alarm {
+                self.round.alarm(self.clock.instant_of(alarm));
+            }
+            for effect in &crank.effects {
+                let catch_up = self.hub.publish(&effect.change, effect.removed.as_ref());
+                self.serve(catch_up);
+            }
+            for (reply, result) in results.drain(..) {
+                let answer = result.map(|own| written(&crank.effects[own])).map_err(Error::from);
+                self.answer(reply, answer, own);
+            }
+            crank.effects.clear();
+        }
+    }
+
+    fn answer(&self, mut reply: Reply, answer: Answer, own: &mut Option<Answer>) {
+        match std::mem::replace(&mut reply.0, To::Nobody) {
+            To::Turner => *own = Some(answer),
+            To::Slot(slot) => {
+                if let Some(call) = slot.answer(answer) {
+                    self.callbacks.lock().push(call);
+                }
+            }
+            To::Nobody => {}
+        }
+    }
+
+    fn put_expiry_off(&self, until: Timestamp) {
+        self.expire_after.store(until.get(), Ordering::Relaxed);
+    }
+
+    /// Waits while the log has outgrown its limit and a snapshot is about to shrink it.
+    pub(super) fn wait_for_log_room(&self, crank: &mut MutexGuard<'_, Crank>) {
+        while crank.log.as_ref().is_some_and(|log| log.is_over_limit() && log.is_saving()) {
+            self.snapshot_ended.wait(crank);
+        }
+    }
+}
+
+/// Applies one command; which of `effects` are its own.
+fn run(
+    tree: &mut Tree,
+    time: Timestamp,
+    command: Command,
+    effects: &mut Vec<Effect>,
+) -> Result<Range<usize>, Refused> {
+    let own = tree.apply(time, command, effects)?;
+    Ok(own..effects.len())
+}
+
+fn written(effects: &[Effect]) -> Written {
+    match effects {
+        [effect] => Written::One(Arc::clone(&effect.change)),
+        effects => Written::Many(effects.iter().map(|effect| Arc::clone(&effect.change)).collect()),
+    }
+}

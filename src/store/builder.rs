@@ -1,0 +1,103 @@
+//! Settings, and how a store is opened with them.
+
+use std::path::{Path, PathBuf};
+
+use super::Store;
+use crate::error::Error;
+use crate::member::{Durability, Member, Settings};
+
+/// The settings of a store to be, from [`Store::builder`].
+///
+/// ```
+/// use spinney::{Durability, Store};
+///
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let path = directory.path().join("data");
+/// let store = Store::builder().dir(&path).durability(Durability::Process).history(10_000).open()?;
+/// # Ok::<(), spinney::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "nothing is opened until `open` is called"]
+pub struct Builder {
+    dir: Option<PathBuf>,
+    settings: Settings,
+}
+
+impl Builder {
+    /// Where the data is kept; made if missing. Without it, the store is in memory.
+    pub fn dir(mut self, path: impl AsRef<Path>) -> Self {
+        self.dir = Some(path.as_ref().to_owned());
+        self
+    }
+
+    /// When a write counts as done: by default when it is on disk. Without meaning in memory.
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.settings.durability = durability;
+        self
+    }
+
+    /// How many changes are kept for watches that begin in the past or fall behind: 1,000 by default, as in
+    /// etcd v2.
+    pub fn history(mut self, changes: usize) -> Self {
+        self.settings.history = changes;
+        self
+    }
+
+    /// The longest key, in bytes: 4 KiB by default.
+    pub fn key_bytes(mut self, bytes: usize) -> Self {
+        self.settings.key_bytes = bytes;
+        self
+    }
+
+    /// The largest value, in bytes: 1 MiB by default. With a key it must fit into a segment of the log.
+    pub fn value_bytes(mut self, bytes: usize) -> Self {
+        self.settings.value_bytes = bytes;
+        self
+    }
+
+    /// The largest transaction, in bytes: 4 MiB by default. It must fit into a segment of the log.
+    pub fn transaction_bytes(mut self, bytes: usize) -> Self {
+        self.settings.transaction_bytes = bytes;
+        self
+    }
+
+    /// How much memory all keys and values may take, roughly, in bytes: 2 GiB by default. When it is reached,
+    /// writes fail with [`Error::NoSpace`] until something is deleted.
+    pub fn tree_bytes(mut self, bytes: usize) -> Self {
+        self.settings.tree_bytes = bytes;
+        self
+    }
+
+    /// How large the log grows before a snapshot replaces it, in bytes: 64 MiB by default. The log never takes
+    /// more than four times as much: writers that outrun the snapshot wait for it.
+    pub fn log_bytes(mut self, bytes: u64) -> Self {
+        self.settings.log_bytes = bytes;
+        self
+    }
+
+    /// How large one file of the log is, in bytes: 8 MiB by default; a multiple of 4096 from 64 KiB to 1 GiB.
+    pub fn segment_bytes(mut self, bytes: u32) -> Self {
+        self.settings.segment_bytes = bytes;
+        self
+    }
+
+    /// How many bytes of submitted writes may wait: 64 MiB by default. What is submitted beyond that fails with
+    /// [`Error::Busy`].
+    pub fn queue_bytes(mut self, bytes: usize) -> Self {
+        self.settings.queue_bytes = bytes;
+        self
+    }
+
+    /// Opens the store.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidSetting`] when the settings make no sense, and those of [`Store::open`].
+    pub fn open(self) -> Result<Store, Error> {
+        let member = match self.dir {
+            Some(dir) => Member::open(&dir, self.settings)?,
+            None => Member::in_memory(self.settings)?,
+        };
+        Ok(Store::new(member))
+    }
+}

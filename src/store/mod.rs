@@ -1,0 +1,302 @@
+//! The store: what people link, hold and call.
+
+mod backup;
+mod builder;
+mod delete;
+mod put;
+mod status;
+mod transaction;
+mod value;
+mod view;
+mod watching;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+pub use backup::{BackupInfo, RESTORE_INDEX_JUMP, Verified};
+pub use builder::Builder;
+pub use delete::Delete;
+pub use put::Put;
+pub use status::{LogStatus, Status};
+pub use transaction::{CheckBuilder, Transaction};
+pub use value::IntoValue;
+pub use view::{Difference, View};
+pub use watching::WatchBuilder;
+
+use crate::error::Error;
+use crate::event::Change;
+use crate::key::{self, Key};
+use crate::member::Member;
+use crate::node::Node;
+use crate::types::{Index, Timestamp};
+
+/// A tree of keys, with everything around it: the handle that programs hold.
+///
+/// Cloning gives another handle to the same store, cheap enough for every thread and task. All methods take
+/// `&self`. Dropping the last handle writes what was submitted, ends all watches, stops the store's threads and
+/// closes its directory.
+///
+/// Keys are given as text: `/a/b`, or `a/b`, or `/a/b/`. Values are bytes; see [`IntoValue`].
+///
+/// ```
+/// use spinney::Store;
+///
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let path = directory.path().join("data");
+/// let store = Store::open(&path)?;
+/// store.set("/message1", "Book1")?;
+/// assert_eq!(store.get("/message1")?.text(), Some("Book1"));
+///
+/// let again = store.clone();
+/// std::thread::spawn(move || again.set("/message1", "Book2")).join().unwrap()?;
+/// assert_eq!(store.get("/message1")?.text(), Some("Book2"));
+/// # Ok::<(), spinney::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Store(Arc<Handle>);
+
+/// Closes the member when the last handle goes.
+struct Handle(Arc<Member>);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+impl Store {
+    /// Opens the data directory at `path`, made if missing, with all settings as they are by default.
+    ///
+    /// Everything that was acknowledged before is there, however the last process ended. What had expired
+    /// meanwhile expires now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Log`] when the directory cannot be used: another handle has it open, it is not a store's, a newer
+    /// version wrote it, it is damaged, or the system refused. Nothing is changed then.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::builder().dir(path).open()
+    }
+
+    /// A store without a directory: everything works, nothing stays.
+    ///
+    /// ```
+    /// let store = spinney::Store::in_memory();
+    /// store.set("/a", "1")?;
+    /// # Ok::<(), spinney::Error>(())
+    /// ```
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self::builder().open().expect("in memory there is nothing to refuse the defaults")
+    }
+
+    /// A store with settings of one's own.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    fn new(member: Arc<Member>) -> Self {
+        Self(Arc::new(Handle(member)))
+    }
+
+    fn member(&self) -> &Arc<Member> {
+        &self.0.0
+    }
+
+    /// The node at `key`, a file or a directory, as it is on this member.
+    ///
+    /// A directory comes with everything below it; see [`Node::children`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::KeyNotFound`], naming the first part of the key that is missing; [`Error::NotADirectory`] when the
+    /// way leads through a file; [`Error::InvalidKey`].
+    pub fn get(&self, key: impl AsRef<str>) -> Result<Node, Error> {
+        let text = key.as_ref();
+        let path =
+            key::canonical(text).map_err(|reason| Error::InvalidKey { text: text.to_owned(), reason })?;
+        Ok(self.member().tree().get(&path)?.clone())
+    }
+
+    /// The children of the directory at `key` in order of their names, hidden ones left out.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::get`], and [`Error::NotADirectory`] when a file is at `key`.
+    ///
+    /// ```
+    /// let store = spinney::Store::in_memory();
+    /// store.set("/services/web", "10.0.0.1:80")?;
+    /// store.set("/services/db", "10.0.0.2:5432")?;
+    /// let names: Vec<_> = store.list("/services")?.iter().map(|node| node.name().to_owned()).collect();
+    /// assert_eq!(names, ["db", "web"]);
+    /// # Ok::<(), spinney::Error>(())
+    /// ```
+    pub fn list(&self, key: impl AsRef<str>) -> Result<Vec<Node>, Error> {
+        self.view().list(key)
+    }
+
+    /// Sets the file at `key`, creating the directories above it.
+    ///
+    /// Returns the change as watchers see it; its `prev_node` is what was there before.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotAFile`] when a directory is at `key`; [`Error::NotADirectory`] when the way leads through a
+    /// file; [`Error::RootReadOnly`]; [`Error::InvalidKey`] and [`Error::TooLarge`] for what is not in form; the
+    /// [third group](Error) when the store cannot take it just now.
+    ///
+    /// ```
+    /// let store = spinney::Store::in_memory();
+    /// assert!(store.set("/jobs/7", "queued")?.prev_node.is_none());
+    /// assert!(store.set("/jobs/7", "running")?.prev_node.is_some());
+    /// # Ok::<(), spinney::Error>(())
+    /// ```
+    pub fn set(&self, key: impl AsRef<str>, value: impl IntoValue) -> Result<Arc<Change>, Error> {
+        self.put(key).value(value).send()
+    }
+
+    /// Begins a write with more to say than [`Store::set`]: conditions, a TTL, a directory.
+    #[must_use = "nothing is written until it is sent or submitted"]
+    pub fn put(&self, key: impl AsRef<str>) -> Put<'_> {
+        Put::new(self, key.as_ref())
+    }
+
+    /// Makes the directory at `key`, and those above it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::KeyExists`] when something is at `key`; else as [`Store::set`].
+    ///
+    /// ```
+    /// let store = spinney::Store::in_memory();
+    /// store.mkdir("/foo-service")?;
+    /// assert!(store.get("/foo-service")?.is_dir());
+    /// # Ok::<(), spinney::Error>(())
+    /// ```
+    pub fn mkdir(&self, key: impl AsRef<str>) -> Result<Arc<Change>, Error> {
+        self.put(key).dir().if_absent().send()
+    }
+
+    /// Creates a file in the directory at `key` under a name that sorts after all that were made so before: the
+    /// index of the change, in 20 digits.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotADirectory`] when a file is at `key`; else as [`Store::set`].
+    ///
+    /// ```
+    /// let store = spinney::Store::in_memory();
+    /// store.create_in_order("/queue", "first")?;
+    /// store.create_in_order("/queue", "second")?;
+    /// let jobs: Vec<_> = store.list("/queue")?.iter().filter_map(|job| job.parse::<String>()).collect();
+    /// assert_eq!(jobs, ["first", "second"]);
+    /// # Ok::<(), spinney::Error>(())
+    /// ```
+    pub fn create_in_order(&self, key: impl AsRef<str>, value: impl IntoValue) -> Result<Arc<Change>, Error> {
+        self.put(key).value(value).in_order().send()
+    }
+
+    /// Deletes the file at `key`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::KeyNotFound`]; [`Error::NotAFile`] for a directory, which [`Store::remove`] deletes; else as
+    /// [`Store::set`].
+    ///
+    /// ```
+    /// let store = spinney::Store::in_memory();
+    /// store.set("/a", "1")?;
+    /// let deleted = store.delete("/a")?;
+    /// assert_eq!(deleted.prev_node.as_ref().and_then(|node| node.text()), Some("1"));
+    /// # Ok::<(), spinney::Error>(())
+    /// ```
+    pub fn delete(&self, key: impl AsRef<str>) -> Result<Arc<Change>, Error> {
+        self.remove(key).send()
+    }
+
+    /// Begins a removal with more to say than [`Store::delete`]: directories, conditions.
+    #[must_use = "nothing is removed until it is sent or submitted"]
+    pub fn remove(&self, key: impl AsRef<str>) -> Delete<'_> {
+        Delete::new(self, key.as_ref())
+    }
+
+    /// Begins a transaction: conditions on several keys, then several operations, all of them or none.
+    #[must_use = "nothing is done until it is committed or submitted"]
+    pub fn txn(&self) -> Transaction<'_> {
+        Transaction::new(self)
+    }
+
+    /// Begins a watch of `key`, where nothing needs to be yet.
+    #[must_use = "nothing is watched until it is started"]
+    pub fn watch(&self, key: impl AsRef<str>) -> WatchBuilder<'_> {
+        WatchBuilder::new(self, key.as_ref())
+    }
+
+    /// All keys at one moment, to read as often as one likes. Costs the same however many there are; later
+    /// writes leave it as it is.
+    ///
+    /// ```
+    /// let store = spinney::Store::in_memory();
+    /// store.set("/a", "1")?;
+    /// let view = store.view();
+    /// store.set("/a", "2")?;
+    /// assert_eq!(view.get("/a")?.text(), Some("1"));
+    /// # Ok::<(), spinney::Error>(())
+    /// ```
+    #[must_use]
+    pub fn view(&self) -> View {
+        let tree = self.member().tree();
+        View::new(tree.root().clone(), tree.index(), tree.time())
+    }
+
+    /// The index of the newest change: what etcd calls `X-Etcd-Index`.
+    ///
+    /// Read something, then watch from the index after: nothing in between is missed.
+    #[must_use]
+    pub fn index(&self) -> Index {
+        self.member().tree().index()
+    }
+
+    /// The present moment in log time, which deadlines are of; see [`Node::ttl_at`].
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.member().now()
+    }
+
+    /// How the store is doing, in numbers and, where something is wrong, in words.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status::of(self.member())
+    }
+
+    /// The key that `text` names, within the limits.
+    fn key(&self, text: &str) -> Result<Key, Error> {
+        let key = Key::parse(text).map_err(|reason| Error::InvalidKey { text: text.to_owned(), reason })?;
+        self.limit("key", key.len(), self.member().settings().key_bytes, "key_bytes")?;
+        Ok(key)
+    }
+
+    fn limit(
+        &self,
+        what: &'static str,
+        actual: usize,
+        limit: usize,
+        setting: &'static str,
+    ) -> Result<(), Error> {
+        if actual > limit { Err(Error::TooLarge { what, actual, limit, setting }) } else { Ok(()) }
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("index", &self.index()).finish_non_exhaustive()
+    }
+}
+
+const _: () = {
+    const fn shared<T: Clone + Send + Sync + 'static>() {}
+    shared::<Store>();
+};

@@ -1,0 +1,74 @@
+//! The log: what a member must not forget, in checksummed segments that are written through a map.
+//!
+//! ```text
+//!   Recovery::scan ──► into_wal ──► Wal ── append ──► sync ──►         appended: survives the process
+//!        (reads)      (cuts)         │  └─ Syncer, on another thread   synced:   survives a loss of power
+//!                                    └──── SpareJob, on another thread
+//!
+//!   0…01.wal   0…02.wal   0…03.wal          0…04.wal             0…05.wal
+//!   │ sealed │ │ sealed │ │ sealed ┊ rest │ │ active ┊ free    │ │ spare           │
+//!   └─ released ─┘ once a snapshot covers them: made into spares, or removed
+//!
+//!   segment    │ header, twice │ opening record │ record │ record │ … │ free │      see `segment`
+//!   record     │ tag │ length │ crc │ watermark │ payload │ zeros │                  see `record`
+//!   snapshot   │ header │ chunk │ chunk │ … │ end │                                 see `snapshot`
+//! ```
+//! All integers are little-endian. A payload is a [`WriteSet`]; one record is one write-set and is made
+//! durable by one sync. The *opening record* comes first in every segment and restates what must not go with
+//! the segments before it: hard state, snapshot mark, the last entry, and where the segment before ends.
+//!
+//! # What is assumed
+//!
+//! A sync that returned is durable. A write that is torn by a loss of power touches only bytes that were
+//! written after the last sync; of those, any part may be old or new, in any order.
+//!
+//! # Invariants
+//!
+//! - A file gets a segment's name when its header and full length are durable, and sequences have no gaps: so
+//!   a header that is bad, a length that is wrong and a segment that is missing are damage, never a torn write.
+//! - Under one salt, nothing that is valid stands beyond the end of the log: what a crash left there is
+//!   zeroed, or its file removed, before anything is appended. So no old record comes back to life behind a
+//!   new one.
+//! - The end of the log is where no valid record is. It is damage if a record further on says that this place
+//!   was durable when it was written, and a torn write otherwise. Damage is reported and nothing is changed.
+//! - The last thing in a log that was closed, or opened to be written, is an empty record that vouches for
+//!   everything before it.
+//! - A segment is released only when all its entries are covered and the next opening record is durable.
+//!
+//! What remains: bytes that the very last sync made durable, and that rot before anything else is written
+//! behind them, look like a torn write. Closing the log, or opening it after a crash, ends that.
+
+mod disk;
+mod error;
+mod files;
+mod log;
+mod mmap;
+mod record;
+mod recovery;
+mod scan;
+mod segment;
+mod simulated;
+mod snapshot;
+mod spares;
+mod state;
+mod sync;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use disk::{Disk, Region, Sink, Source, SyncRegion};
+pub use error::WalError;
+pub(crate) use files::FileDisk;
+pub(crate) use log::{Reserve, Wal, WalSettings};
+pub(crate) use recovery::{Recovery, ReplayError};
+pub use segment::Identity;
+pub(crate) use simulated::SimulatedDisk;
+pub(crate) use snapshot::{
+    SnapshotHeader, SnapshotKind, SnapshotReader, SnapshotWriter, open_snapshot, remove_snapshots_before,
+    save_snapshot, snapshots,
+};
+pub(crate) use spares::SpareJob;
+pub(crate) use sync::Syncer;
+
+/// What is added to a file's name until the file is complete.
+const UNFINISHED: &str = ".tmp";

@@ -1,0 +1,316 @@
+//! Reading a log from its beginning to its end, and finding out what the end is: a torn write, or damage.
+
+use std::collections::VecDeque;
+
+use super::disk::Files;
+use super::error::WalError;
+use super::log::{Opening, Sealed};
+use super::record::{Record, Seal};
+use super::segment::{Header, HeaderCopy, Position, RECORDS_START, name_of, sequence_of};
+use super::state::LogState;
+use crate::codec;
+use crate::entry::WriteSet;
+use crate::types::LogIndex;
+
+/// What a log was found to be.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) state: LogState,
+    /// Oldest first, each with where it ends.
+    pub(super) sealed: VecDeque<(Sealed, u32)>,
+    /// The segment that the log ends in.
+    pub(super) active: Header,
+    /// Where it ends.
+    pub(super) end: Position,
+    /// Up to where the last record says that the log is durable.
+    pub(super) watermark: Position,
+    /// The last record is empty and vouches for everything before it.
+    pub(super) vouched: bool,
+    /// The end of what a torn write left in the active segment; `end.offset` when there is nothing.
+    pub(super) torn_end: u32,
+    /// Entries that stand in the log but no longer hold.
+    pub(super) overwritten: Overwritten,
+    /// Segments after the active one that hold no records.
+    pub(super) spares: Vec<Header>,
+    /// Segments after the active one that cannot stay.
+    pub(super) torn: Vec<Header>,
+}
+
+/// The segments that are in the directory.
+#[derive(Debug, Default)]
+pub(super) struct Segments {
+    /// In order; of consecutive sequences and one identity.
+    pub(super) headers: Vec<Header>,
+    /// Copies of headers that are bad; the other copy is good.
+    pub(super) bad_copies: Vec<(Header, HeaderCopy)>,
+}
+
+impl Segments {
+    pub(super) fn read(files: &Files) -> Result<Self, WalError> {
+        let mut segments = Self::default();
+        for name in files.names()? {
+            let Some(sequence) = sequence_of(&name) else { continue };
+            if let Some(before) = segments.headers.last()
+                && before.sequence + 1 != sequence
+            {
+                return Err(WalError::SegmentMissing { path: files.path(&name_of(before.sequence + 1)) });
+            }
+            let (header, bad) = Header::read(files, &name)?;
+            let expected = segments.headers.first().map_or(header.identity, |first| first.identity);
+            if header.identity != expected {
+                return Err(WalError::OtherLog { path: files.path(&name), found: header.identity, expected });
+            }
+            segments.headers.push(header);
+            segments.bad_copies.extend(bad.map(|copy| (header, copy)));
+        }
+        Ok(segments)
+    }
+}
+
+/// One segment in memory.
+pub(super) struct Segment {
+    header: Header,
+    seal: Seal,
+    bytes: Vec<u8>,
+}
+
+impl Segment {
+    /// Reads a segment, into memory that another one no longer needs.
+    pub(super) fn load(files: &Files, header: Header, mut bytes: Vec<u8>) -> Result<Self, WalError> {
+        bytes.resize(header.bytes as usize, 0);
+        files.read(&name_of(header.sequence), 0, &mut bytes)?;
+        Ok(Self { header, seal: Seal::new(header.salt), bytes })
+    }
+
+    /// Reads only as much as the opening record takes.
+    fn load_beginning(files: &Files, header: Header) -> Result<Self, WalError> {
+        let mut bytes = vec![0; 2 * RECORDS_START as usize];
+        files.read(&name_of(header.sequence), 0, &mut bytes)?;
+        Ok(Self { header, seal: Seal::new(header.salt), bytes })
+    }
+
+    pub(super) fn into_memory(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    pub(super) fn position(&self, offset: u32) -> Position {
+        Position { sequence: self.header.sequence, offset }
+    }
+
+    /// The opening record and what it says; `None` when it is not whole.
+    pub(super) fn opening(&self, files: &Files) -> Result<Option<(Record<'_>, Opening)>, WalError> {
+        let Some(record) = self.record(RECORDS_START) else { return Ok(None) };
+        let opening = codec::decode(record.payload)
+            .map_err(|_| self.damaged(files, record.offset, "the opening record cannot be decoded"))?;
+        Ok(Some((record, opening)))
+    }
+
+    pub(super) fn record(&self, offset: u32) -> Option<Record<'_>> {
+        self.seal.read(&self.bytes, offset)
+    }
+
+    /// The write-set of a record that is whole.
+    pub(super) fn write_set(&self, files: &Files, record: Record<'_>) -> Result<WriteSet, WalError> {
+        codec::decode(record.payload)
+            .map_err(|_| self.damaged(files, record.offset, "the record cannot be decoded"))
+    }
+
+    pub(super) fn damaged(&self, files: &Files, offset: u32, what: &'static str) -> WalError {
+        WalError::damaged(files.path(&name_of(self.header.sequence)), offset, what)
+    }
+}
+
+/// Reads the log that `headers` are of; `None` when it holds nothing, not even that it has begun.
+pub(super) fn scan(files: &Files, headers: &[Header]) -> Result<Option<Found>, WalError> {
+    let Some((first, later)) = headers.split_first() else { return Ok(None) };
+    let segment = Segment::load(files, *first, Vec::new())?;
+    let Some((record, opening)) = segment.opening(files)? else {
+        return no_beginning(files, segment, later).map(|()| None);
+    };
+    let scan = Scan {
+        files,
+        state: opening.state(),
+        sealed: VecDeque::new(),
+        end: segment.position(record.end),
+        watermark: record.watermark,
+        vouched: false,
+        overwritten: Overwritten::default(),
+    };
+    scan.walk(segment, later).map(Some)
+}
+
+/// A log whose first opening record is not whole has not begun, unless something says otherwise.
+fn no_beginning(files: &Files, segment: Segment, later: &[Header]) -> Result<(), WalError> {
+    let start = Position::start_of(segment.header.sequence);
+    if start.sequence > 1 {
+        return Err(segment.damaged(files, start.offset, "the opening record's checksum"));
+    }
+    look_beyond(files, segment, start, later).map(|_| ())
+}
+
+/// A scan under way.
+struct Scan<'a> {
+    files: &'a Files,
+    state: LogState,
+    sealed: VecDeque<(Sealed, u32)>,
+    end: Position,
+    watermark: Position,
+    vouched: bool,
+    overwritten: Overwritten,
+}
+
+impl Scan<'_> {
+    /// Follows the log from behind the first opening record to its end.
+    fn walk(mut self, mut segment: Segment, mut later: &[Header]) -> Result<Found, WalError> {
+        loop {
+            while let Some(record) = segment.record(self.end.offset) {
+                self.follow(&segment, record)?;
+                self.end.offset = record.end;
+            }
+            let Some((next, rest)) = later.split_first() else { break };
+            let Some(opened) = self.open_next(*next)? else { break };
+            let sealed = Sealed::new(self.end.sequence, segment.header.bytes, self.state.last());
+            self.sealed.push_back((sealed, self.end.offset));
+            self.end = opened;
+            segment = Segment::load(self.files, *next, segment.into_memory())?;
+            later = rest;
+        }
+        let active = segment.header;
+        let beyond = look_beyond(self.files, segment, self.end, later)?;
+        let (spares, torn) = later.split_at(beyond.clean);
+        self.overwritten.complete();
+        Ok(Found {
+            state: self.state,
+            sealed: self.sealed,
+            active,
+            end: self.end,
+            watermark: self.watermark,
+            vouched: self.vouched,
+            torn_end: beyond.torn_end,
+            overwritten: self.overwritten,
+            spares: spares.to_vec(),
+            torn: torn.to_vec(),
+        })
+    }
+
+    fn follow(&mut self, segment: &Segment, record: Record<'_>) -> Result<(), WalError> {
+        let here = segment.position(record.offset);
+        let damaged = |what| segment.damaged(self.files, record.offset, what);
+        if record.watermark < self.watermark || record.watermark > here {
+            return Err(damaged("its watermark does not follow"));
+        }
+        self.watermark = record.watermark;
+        let set = segment.write_set(self.files, record)?;
+        let first_index = self.state.first_index();
+        self.state.follow(&set).map_err(damaged)?;
+        self.sealed.iter_mut().for_each(|(sealed, _)| sealed.follow(&set));
+        if let Some(from) = set.truncate_from {
+            self.overwritten.add(here, from);
+        }
+        if self.state.first_index() != first_index {
+            // A snapshot took the place of all entries, those of this very record included.
+            self.overwritten.add(segment.position(record.end), LogIndex::default());
+        }
+        self.vouched = record.watermark == here && set == WriteSet::default();
+        Ok(())
+    }
+
+    /// Where the log goes on in the segment `next`; `None` when it does not.
+    fn open_next(&mut self, next: Header) -> Result<Option<Position>, WalError> {
+        let segment = Segment::load_beginning(self.files, next)?;
+        let Some((record, opening)) = segment.opening(self.files)? else { return Ok(None) };
+        if opening.previous_end > self.end.offset {
+            // What stood between is not there: `look_beyond` says whether it ever was, durably.
+            return Ok(None);
+        }
+        let expected = Opening::new(self.end.offset, &self.state);
+        if opening != expected || record.watermark < self.watermark || record.watermark > self.end {
+            return Err(segment.damaged(
+                self.files,
+                record.offset,
+                "the segment does not follow the one before",
+            ));
+        }
+        self.watermark = record.watermark;
+        self.vouched = false;
+        Ok(Some(segment.position(record.end)))
+    }
+}
+
+/// What stands behind the end of the log.
+struct Beyond {
+    /// The end of what is left in the active segment.
+    torn_end: u32,
+    /// So many of the later segments hold nothing.
+    clean: usize,
+}
+
+/// Looks for records behind the `end` of the log, which lies in `segment`.
+///
+/// # Errors
+///
+/// When one of them says that more had been durable: then the end is not where the writing stopped.
+fn look_beyond(files: &Files, segment: Segment, end: Position, later: &[Header]) -> Result<Beyond, WalError> {
+    let mut torn_end = end.offset;
+    for trace in segment.seal.traces(&segment.bytes, end.offset) {
+        if trace.watermark.is_some_and(|watermark| watermark > end) {
+            return Err(segment.damaged(files, end.offset, "no valid record where one was durable"));
+        }
+        torn_end = torn_end.max(trace.end);
+    }
+    let mut clean = later.len();
+    let mut memory = segment.into_memory();
+    for (index, header) in later.iter().enumerate() {
+        let segment = Segment::load(files, *header, memory)?;
+        for trace in segment.seal.traces(&segment.bytes, RECORDS_START) {
+            clean = clean.min(index);
+            let Some(watermark) = trace.watermark.filter(|watermark| *watermark > end) else { continue };
+            return Err(missing(files, end, watermark, later));
+        }
+        memory = segment.into_memory();
+    }
+    Ok(Beyond { torn_end, clean })
+}
+
+/// Damage at the end of the log or, if the log had gone on in the next segment and that one's opening record
+/// is bad, there.
+fn missing(files: &Files, end: Position, watermark: Position, later: &[Header]) -> WalError {
+    let what = "no valid record where one was durable";
+    if watermark.sequence > end.sequence
+        && let Some(next) = later.first()
+        && let Ok(segment) = Segment::load_beginning(files, *next)
+        && segment.record(RECORDS_START).is_none()
+    {
+        return segment.damaged(files, RECORDS_START, what);
+    }
+    WalError::damaged(files.path(&name_of(end.sequence)), end.offset, what)
+}
+
+/// Which entries that stand in the log no longer hold, because of what stands further on.
+#[derive(Debug, Default)]
+pub(super) struct Overwritten {
+    /// From each place on, the entries before it at this position and above do not hold. In order; once it is
+    /// complete, the positions do not decrease either.
+    cuts: Vec<(Position, LogIndex)>,
+}
+
+impl Overwritten {
+    fn add(&mut self, place: Position, from: LogIndex) {
+        self.cuts.push((place, from));
+    }
+
+    /// Lets each place know of the cuts that follow.
+    fn complete(&mut self) {
+        let mut lowest = LogIndex::new(u64::MAX);
+        for (_, from) in self.cuts.iter_mut().rev() {
+            lowest = lowest.min(*from);
+            *from = lowest;
+        }
+    }
+
+    /// Entries in the record at `place` hold below this position.
+    pub(super) fn limit(&self, place: Position) -> LogIndex {
+        let next = self.cuts.partition_point(|(cut, _)| *cut <= place);
+        self.cuts.get(next).map_or(LogIndex::new(u64::MAX), |(_, from)| *from)
+    }
+}

@@ -1,0 +1,109 @@
+//! The catch-up: serves the watchers whose channels were full, so that the writer never has to.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Select, TryRecvError};
+
+use super::hub::{Hub, Signal, State, Waiting};
+use super::watcher::{Progress, WatcherId};
+use crate::event::{Event, Resync};
+use crate::key::Key;
+use crate::node::Node;
+use crate::types::Index;
+
+/// What is at a key now, with everything below it, and the index it is of.
+pub(crate) type Content<'a> = &'a dyn Fn(&Key) -> (Index, Option<Node>);
+
+impl Hub {
+    /// Serves all lagging watchers until the hub is closed. Returns at once when it runs already, or the hub
+    /// is closed.
+    ///
+    /// It sleeps until a channel has room or the hub has news; then every watcher with room gets its turn, so
+    /// that the cost of waiting on many channels is shared by all that became ready.
+    ///
+    /// `content` reads the tree, under the tree's lock and without the hub's, and never an older state than the
+    /// last that was published.
+    pub(crate) fn run_catch_up(&self, content: Content<'_>) {
+        let Some(signals) = self.state.lock().signals_taken_by_catch_up.take() else {
+            return;
+        };
+        let mut waiting = BTreeMap::new();
+        loop {
+            wait(&signals, &waiting);
+            if !take_signals(&signals, &mut waiting) {
+                return;
+            }
+            waiting.retain(|_, watcher| watcher.sender.is_full() || self.serve(watcher, content));
+        }
+    }
+
+    /// Gives one watcher its turn. Returns whether it goes on waiting: for room, or for its next turn.
+    fn serve(&self, waiting: &Waiting, content: Content<'_>) -> bool {
+        let progress = self.state.lock().advance(waiting);
+        let Some(Progress::Missed { next, kept_from }) = progress else {
+            return is_lagging(progress);
+        };
+
+        // The tree's lock is taken in here, the hub's is not. Meanwhile the watcher lags, so nobody else sends
+        // to it, and the room that was found stays.
+        let key = waiting.filter.key.clone();
+        let (index, node) = content(&key);
+        let resync = Resync { key, missed_from: next, history_from: kept_from, index, node };
+
+        let mut state = self.state.lock();
+        state.resync(waiting, resync);
+        is_lagging(state.advance(waiting))
+    }
+}
+
+impl State {
+    /// Moves a lagging watcher forward; `None` when it is gone.
+    fn advance(&mut self, waiting: &Waiting) -> Option<Progress> {
+        let progress = self.watchers.get_mut(waiting.id, &waiting.filter)?.advance(&self.history);
+        if progress == Progress::Live {
+            self.lagging -= 1;
+        }
+        Some(progress)
+    }
+
+    /// Sends a lagging watcher what is there instead of what it missed, unless it is gone.
+    fn resync(&mut self, waiting: &Waiting, resync: Resync) {
+        let watcher = self.watchers.get_mut(waiting.id, &waiting.filter);
+        if watcher.is_some_and(|watcher| watcher.send(Event::Resync(Arc::new(resync)))) {
+            self.resyncs += 1;
+        }
+    }
+}
+
+/// Whether a watcher that came this far is still the catch-up's.
+fn is_lagging(progress: Option<Progress>) -> bool {
+    !matches!(progress, None | Some(Progress::Live))
+}
+
+/// Sleeps until there is a signal, or room for somebody.
+fn wait(signals: &Receiver<Signal>, waiting: &BTreeMap<WatcherId, Waiting>) {
+    // The order does not matter, since all that are ready get their turn: no need to shuffle.
+    let mut select = Select::new_biased();
+    select.recv(signals);
+    for watcher in waiting.values() {
+        select.send(&watcher.sender);
+    }
+    select.ready();
+}
+
+/// Brings `waiting` up to date. Returns false when the hub is closed.
+fn take_signals(signals: &Receiver<Signal>, waiting: &mut BTreeMap<WatcherId, Waiting>) -> bool {
+    loop {
+        match signals.try_recv() {
+            Ok(Signal::Lagging(watcher)) => {
+                waiting.insert(watcher.id, watcher);
+            }
+            Ok(Signal::Dropped(id)) => {
+                waiting.remove(&id);
+            }
+            Err(TryRecvError::Empty) => return true,
+            Err(TryRecvError::Disconnected) => return false,
+        }
+    }
+}
