@@ -14,13 +14,13 @@ pub(crate) fn run(mut bytes: &[u8]) {
         bytes = rest;
     }
     let Some(mut tree) = load(&chunks) else { return };
-    let image: Vec<Vec<u8>> = NodeImages::new(tree.root()).collect();
+    let image = image_of(&tree);
     let again = load(&image).expect("what was written can be read");
     assert!(again.root() == tree.root());
-    assert_eq!(NodeImages::new(again.root()).collect::<Vec<_>>(), image);
+    assert_eq!(image_of(&again), image);
     assert_eq!(
-        (again.file_count(), again.timer_count(), again.next_wake()),
-        (tree.file_count(), tree.timer_count(), tree.next_wake())
+        (again.file_count(), again.timer_count(), again.next_wake(), again.bytes()),
+        (tree.file_count(), tree.timer_count(), tree.next_wake(), tree.bytes())
     );
 
     // At the end of time all goes that goes at all.
@@ -28,6 +28,10 @@ pub(crate) fn run(mut bytes: &[u8]) {
     tree.apply(Timestamp::new(u64::MAX), Command::Expire, &mut effects).expect("nothing is refused");
     assert!(tree.root().descendants_with_hidden().all(|node| node.deadline().is_none()));
     assert_eq!((tree.timer_count(), tree.next_wake()), (0, None));
+}
+
+fn image_of(tree: &Tree) -> Vec<Vec<u8>> {
+    NodeImages::new(tree.root(), 0).map(|chunk| chunk[1..].to_vec()).collect()
 }
 
 fn load(chunks: &[Vec<u8>]) -> Option<Tree> {

@@ -10,6 +10,9 @@ use super::{Content, Entry, Event, Model, No};
 /// However many bytes there are, no more steps are played.
 const STEPS_MAX: usize = 500;
 
+/// What the chunks of an image begin with, for whoever mixes them with others.
+const KIND: u8 = 7;
+
 /// How often timers may have to be looked at, at most, until the first deadline is known to the millisecond.
 const REFINEMENTS_MAX: usize = 20;
 
@@ -22,6 +25,9 @@ pub(crate) fn play(bytes: &[u8]) {
     let mut bytes = Unstructured::new(bytes);
     let (mut tree, mut model) = (Tree::new(), Model::default());
     let mut views: Vec<(Node, Content)> = Vec::new();
+    for number in 1..=steps::crowd(&mut bytes).unwrap_or(0) {
+        take(steps::join_crowd(number), &mut tree, &mut model);
+    }
     let mut played = Played::default();
     while !bytes.is_empty() && played.0.len() < STEPS_MAX {
         let Ok(step) = steps::next(&mut bytes, &model) else { break };
@@ -64,16 +70,18 @@ fn take(step: Step, tree: &mut Tree, model: &mut Model) {
         Step::Reload => {
             let reloaded = reload(tree);
             assert!(reloaded.root() == tree.root());
+            assert_eq!(reloaded.bytes(), tree.bytes());
             *tree = reloaded;
         }
     }
 }
 
 /// The tree that the image of `tree` is of.
-pub(crate) fn reload(tree: &Tree) -> Tree {
+fn reload(tree: &Tree) -> Tree {
     let mut loader = Loader::new();
-    for chunk in NodeImages::new(tree.root()) {
-        loader.chunk(&chunk).expect("what was written can be read");
+    for chunk in NodeImages::new(tree.root(), KIND) {
+        assert_eq!(chunk[0], KIND);
+        loader.chunk(&chunk[1..]).expect("what was written can be read");
     }
     loader.finish(tree.index(), tree.time())
 }

@@ -8,6 +8,9 @@ use spinney::{Index, Key};
 
 use super::Model;
 
+/// The most files that `/a` begins with.
+const CROWD_MAX: u64 = 150;
+
 /// What is done next.
 #[derive(Debug)]
 pub(crate) enum Step {
@@ -27,6 +30,18 @@ pub(crate) fn next(bytes: &mut Unstructured<'_>, model: &Model) -> Result<Step> 
         2 => Step::Apply(moment(bytes, model)?, Command::Expire),
         _ => Step::Apply(moment(bytes, model)?, command(bytes, model)?),
     })
+}
+
+/// How many files `/a` begins with: mostly none, now and then more than a page of it holds.
+pub(crate) fn crowd(bytes: &mut Unstructured<'_>) -> Result<u64> {
+    if bytes.ratio(1, 32)? { bytes.int_in_range(1..=CROWD_MAX) } else { Ok(0) }
+}
+
+/// What makes the files that `/a` begins with.
+pub(crate) fn join_crowd(number: u64) -> Step {
+    let key = Key::parse(&format!("/a/{number}")).unwrap();
+    let (mode, value, ttl_ms) = (PutMode::Set, Value::default(), number.is_multiple_of(5).then_some(number));
+    Step::Apply(0, Command::Put(Put { key, mode, value, ttl_ms, dir: false, refresh: false }))
 }
 
 /// Mostly now; sometimes a little later, just at or before a deadline, far off, or in the past.
@@ -115,9 +130,10 @@ fn key(bytes: &mut Unstructured<'_>) -> Result<Key> {
     const NAMES: [&str; 6] = ["a", "b", "a!", "_h", "0", "é"];
     let mut path = String::new();
     for _ in 0..bytes.int_in_range(0..=7)? % 4 {
-        let name = match bytes.int_in_range(0..=NAMES.len())? {
+        let name = match bytes.int_in_range(0..=NAMES.len() + 1)? {
             n if n < NAMES.len() => NAMES[n].to_owned(),
-            _ => format!("{:020}", bytes.int_in_range(1..=20)?),
+            n if n == NAMES.len() => format!("{:020}", bytes.int_in_range(1..=20)?),
+            _ => bytes.int_in_range(1..=CROWD_MAX)?.to_string(),
         };
         path = format!("{path}/{name}");
     }

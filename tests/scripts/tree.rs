@@ -95,8 +95,8 @@ impl Runner {
 
     fn reload(&mut self) -> Outcome<()> {
         let mut loader = Loader::new();
-        for chunk in NodeImages::new(self.tree.root()) {
-            loader.chunk(&chunk)?;
+        for chunk in NodeImages::new(self.tree.root(), 0) {
+            loader.chunk(&chunk[1..])?;
         }
         self.tree = loader.finish(self.tree.index(), self.tree.time());
         Ok(())
