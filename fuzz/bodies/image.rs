@@ -14,6 +14,7 @@ pub(crate) fn run(mut bytes: &[u8]) {
         bytes = rest;
     }
     let Some(mut tree) = load(&chunks) else { return };
+    assert!(tree.root().descendants_with_hidden().all(|node| tree.get(node.key()) == Ok(node)));
     let image = image_of(&tree);
     let again = load(&image).expect("what was written can be read");
     assert!(again.root() == tree.root());

@@ -1,6 +1,7 @@
 //! What was wrong once, in few lines each; the wider tests are in `tests/` (model, scripts, recorded v2 cases).
 
 use super::*;
+use crate::codec;
 use crate::key::KEY_PARTS_MAX;
 
 fn put(path: &str, ttl_ms: Option<u64>, dir: bool) -> Put {
@@ -44,4 +45,54 @@ fn in_order_creation_goes_no_deeper_than_a_key_can() {
     let refused = apply(&mut tree, 1, create(KEY_PARTS_MAX)).unwrap_err();
     let key = Key::parse(&"/d".repeat(KEY_PARTS_MAX)).unwrap();
     assert_eq!(refused, Refused::TooDeep { key, index: Index::new(1) });
+}
+
+/// A node as images have it: its depth, name, indexes, deadline, and value unless it is a directory.
+type Written<'a> = (u16, &'a str, u64, u64, Option<u64>, Option<codec::Slice<'a>>);
+
+fn file(depth: u16, name: &str) -> Written<'_> {
+    (depth, name, 1, 1, None, Some(codec::Slice(b"")))
+}
+
+fn directory(depth: u16, name: &str) -> Written<'_> {
+    (depth, name, 1, 1, None, None)
+}
+
+fn load(nodes: &[Written<'_>]) -> Result<Tree, ImageError> {
+    let mut loader = Loader::new();
+    let chunk: Vec<u8> = nodes.iter().flat_map(codec::encode).collect();
+    loader.chunk(&chunk)?;
+    Ok(loader.finish(Index::new(1), Timestamp::new(1)))
+}
+
+#[test]
+fn an_image_is_loaded() {
+    let tree = load(&[directory(1, "a"), file(2, "b"), file(1, "a!")]).unwrap();
+    let keys: Vec<&str> = tree.root().descendants().map(|node| node.key().as_str()).collect();
+    assert_eq!(keys, ["/a", "/a/b", "/a!"]);
+}
+
+#[test]
+fn an_image_of_no_tree_is_refused() {
+    let misplaced: &[&[Written<'_>]] = &[
+        &[file(0, "root")],
+        &[file(2, "below_nothing")],
+        &[file(1, "a"), file(2, "below_a_file")],
+        &[directory(1, "a"), file(2, "b"), file(4, "too_deep")],
+        &[file(1, "twice"), file(1, "twice")],
+        &[directory(1, "twice"), file(2, "a"), directory(1, "twice")],
+        &[file(1, "b"), file(1, "a")],
+        &[file(1, "")],
+        &[file(1, "..")],
+        &[file(1, "two/parts")],
+        &[file(1, "slash/")],
+        &[file(1, "/slash")],
+        &[file(1, "nul\0")],
+    ];
+    for nodes in misplaced {
+        assert!(matches!(load(nodes), Err(ImageError::Misplaced { .. })), "{nodes:?}");
+    }
+    let mut loader = Loader::new();
+    let whole = codec::encode(&file(1, "a"));
+    assert!(matches!(loader.chunk(&whole[..whole.len() - 1]), Err(ImageError::Decode(_))));
 }

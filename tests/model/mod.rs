@@ -235,7 +235,8 @@ impl Model {
                 [b"[", &*wanted.0, b" != ", &value.unwrap_or_default(), b"]"].concat(),
             ),
             Expect::Index(wanted) => {
-                (wanted.get() == index, format!("[{wanted} != {index}]").into_bytes()) //
+                let holds = wanted.get() == index;
+                (holds, format!("[{wanted} != {index}]").into_bytes())
             }
         };
         if holds { Ok(()) } else { Err(No { mismatch, current, ..self.no(101, &check.key) }) }
