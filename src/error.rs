@@ -128,6 +128,11 @@ pub enum Error {
     },
     /// The store is closed.
     Closed,
+    /// A snapshot could not be taken. The log keeps what it would have replaced: nothing is lost.
+    NotSaved {
+        /// Why.
+        why: String,
+    },
 
     /// The data directory cannot be used.
     Log(WalError),
@@ -267,6 +272,7 @@ impl fmt::Display for Error {
             }
             Self::Unavailable { .. } => f.write_str("the store cannot take writes"),
             Self::Closed => f.write_str("the store is closed"),
+            Self::NotSaved { why } => write!(f, "no snapshot was taken: {why}"),
             Self::Log(error) => error.fmt(f),
             Self::Backup { what, .. } => write!(f, "the backup: {what}"),
         }

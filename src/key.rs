@@ -3,10 +3,10 @@
 use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use smol_str::SmolStr;
 
 /// The path of a node: `/`, or parts joined by `/`, each with a leading one. Always valid, cheap to clone.
 ///
@@ -27,7 +27,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// # Ok::<(), spinney::KeyError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(Arc<str>);
+pub struct Key(SmolStr);
 
 /// Why a text is not a key. `Display` says what is wrong in words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl Key {
     /// The directory that holds everything.
     #[must_use]
     pub fn root() -> Self {
-        Self(Arc::from("/"))
+        Self(SmolStr::new_static("/"))
     }
 
     /// The key that `text` names.
@@ -78,13 +78,13 @@ impl Key {
     /// When a part is empty, `.` or `..`, when a NUL is in it, or when there are too many parts. How many bytes a
     /// key may have is the store's to say.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
-        canonical(text).map(|path| Self(Arc::from(path.as_ref())))
+        canonical(text).map(|path| Self(SmolStr::new(path)))
     }
 
     /// A key from a path that is known to be in canonical form.
     pub(crate) fn from_canonical(path: &str) -> Self {
         debug_assert_eq!(canonical(path).as_deref(), Ok(path));
-        Self(Arc::from(path))
+        Self(SmolStr::new(path))
     }
 
     /// The key as text: it begins with `/` and, but for the root, does not end with one.
@@ -108,7 +108,7 @@ impl Key {
     /// The key of the directory above; `None` for the root.
     #[must_use]
     pub fn parent(&self) -> Option<Self> {
-        parent(&self.0).map(|path| Self(Arc::from(path)))
+        parent(&self.0).map(|path| Self(SmolStr::new(path)))
     }
 
     /// The key of the child called `name`.
@@ -303,7 +303,7 @@ impl<'de> Deserialize<'de> for Key {
 
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Key, E> {
                 match canonical(text) {
-                    Ok(Cow::Borrowed(path)) if path.len() == text.len() => Ok(Key(Arc::from(path))),
+                    Ok(Cow::Borrowed(path)) if path.len() == text.len() => Ok(Key(SmolStr::new(path))),
                     Ok(_) => Err(E::custom("key not in canonical form")),
                     Err(error) => Err(E::custom(format_args!("key {text:?} {error}"))),
                 }

@@ -25,7 +25,7 @@ pub use store::{
 };
 pub use types::{ClusterId, Index, LogIndex, MemberId, Term, Timestamp};
 pub use wal::{Identity, WalError};
-pub use watch::{Subscription, Watch, WatchStats};
+pub use watch::{Subscription, Watch, WatchIter, WatchStats};
 
 /// The parts by themselves, for this crate's own tests, benches and fuzz targets. No part of the API: it may
 /// change with any version.

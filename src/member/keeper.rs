@@ -174,13 +174,42 @@ impl Member {
         let stop = Arc::new(AtomicBool::new(false));
         log.saving = Some(Arc::clone(&stop));
         let disk = Arc::clone(&log.disk);
-        self.start("spinney-snapshot", move |member| {
+        let runs = self.start("spinney-snapshot", move |member| {
             let header = member.snapshot_header(SnapshotKind::Snapshot, covered, config, content.meta);
             let saved = wal::save_snapshot(&disk, &header, |writer| content.write(writer, &stop));
             // Old versions of nodes that only the snapshot held go here, not under anybody's lock.
             drop(content);
             member.end_snapshot(&disk, covered, saved.map(drop));
         });
+        if let (false, Some(log)) = (runs, &mut crank.log) {
+            log.saving = None;
+            log.unsaved = Some(("no thread to be had".to_owned(), self.now().after(SNAPSHOT_PAUSE)));
+        }
+    }
+
+    /// Takes a snapshot of what is there now, and returns when it is on disk and the log begins after it.
+    pub(crate) fn save(&self) -> Result<(), Error> {
+        let mut crank = self.round.crank();
+        // One that is under way may be of an earlier moment.
+        while crank.log.as_ref().is_some_and(Log::is_saving) {
+            self.snapshot_ended.wait(&mut crank);
+        }
+        let Some(log) = &crank.log else { return Ok(()) };
+        if log.keepers.is_none() {
+            return Err(Error::Closed);
+        }
+        let wanted = crank.raft.applied();
+        self.start_snapshot(&mut crank);
+        while crank.log.as_ref().is_some_and(Log::is_saving) {
+            self.snapshot_ended.wait(&mut crank);
+        }
+        match &crank.log {
+            Some(log) if log.saved < wanted => {
+                let why = log.unsaved.as_ref().map_or("called off", |(why, _)| why);
+                Err(Error::NotSaved { why: why.to_owned() })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The tree and its history as they are now, up to which entry, and who the members are.

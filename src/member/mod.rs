@@ -250,9 +250,10 @@ impl Member {
     /// Starts the thread that serves lagging watchers, when it is asked for.
     fn serve(&self, catch_up: CatchUp) {
         if catch_up == CatchUp::Start {
-            self.start("spinney-watch", |member| {
-                member.hub.run_catch_up(&|key| member.content(key));
-            });
+            let run = |member: &Arc<Self>| member.hub.run_catch_up(&|key| member.content(key));
+            if !self.start("spinney-watch", run) {
+                self.hub.catch_up_not_started();
+            }
         }
     }
 
@@ -262,12 +263,14 @@ impl Member {
         (tree.index(), tree.get(key).ok().cloned())
     }
 
-    /// Starts a thread of the member's, to be waited for when it is closed.
-    fn start(&self, name: &str, run: impl FnOnce(&Arc<Self>) + Send + 'static) {
-        let Some(member) = self.me.upgrade() else { return };
+    /// Starts a thread of the member's, to be waited for when it is closed. Returns whether it runs: a system may
+    /// have no thread left, or the member be about to end.
+    fn start(&self, name: &str, run: impl FnOnce(&Arc<Self>) + Send + 'static) -> bool {
+        let Some(member) = self.me.upgrade() else { return false };
         let thread = thread::Builder::new().name(name.to_owned()).spawn(move || run(&member));
-        // A system that has no thread left for us: watchers lag, snapshots wait; nothing is lost.
+        let runs = thread.is_ok();
         self.threads.lock().extend(thread);
+        runs
     }
 
     /// Ends the member: what waits is written, streams end, threads stop, the log is closed. Once is enough.

@@ -256,9 +256,14 @@ impl Member {
         self.expire_after.store(until.get(), Ordering::Relaxed);
     }
 
-    /// Waits while the log has outgrown its limit and a snapshot is about to shrink it.
+    /// Waits while the log has outgrown its limit and a snapshot is about to shrink it. Where none can be taken,
+    /// admission says so to those who write.
     pub(super) fn wait_for_log_room(&self, crank: &mut MutexGuard<'_, Crank>) {
-        while crank.log.as_ref().is_some_and(|log| log.is_over_limit() && log.is_saving()) {
+        while crank.log.as_ref().is_some_and(Log::is_over_limit) {
+            self.keep(crank);
+            if !crank.log.as_ref().is_some_and(Log::is_saving) {
+                return;
+            }
             self.snapshot_ended.wait(crank);
         }
     }

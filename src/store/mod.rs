@@ -272,6 +272,18 @@ impl Store {
         Status::of(self.member())
     }
 
+    /// Takes a snapshot now, so that the log starts afresh, and returns when that is on disk. It happens by itself
+    /// when the log has grown; calling it is for those who know better when, and does nothing in memory.
+    ///
+    /// Others read and write meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotSaved`] when the disk would not take it; the log stays as it is.
+    pub fn snapshot(&self) -> Result<(), Error> {
+        self.member().save()
+    }
+
     /// The key that `text` names, within the limits.
     fn key(&self, text: &str) -> Result<Key, Error> {
         let key = Key::parse(text).map_err(|reason| Error::InvalidKey { text: text.to_owned(), reason })?;

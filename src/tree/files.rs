@@ -2,7 +2,9 @@
 
 use std::borrow::Borrow;
 use std::collections::HashSet;
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{Hash, Hasher};
+
+use foldhash::fast::RandomState;
 
 use crate::node::Node;
 
@@ -10,12 +12,12 @@ use crate::node::Node;
 ///
 /// Never iterated: what order it has differs from process to process.
 #[derive(Default)]
-pub(super) struct Files<S = RandomState>(HashSet<ByKey, S>);
+pub(super) struct Files(HashSet<ByKey, RandomState>);
 
 /// A node that is equal to another when their keys are.
 struct ByKey(Node);
 
-impl<S: BuildHasher> Files<S> {
+impl Files {
     pub(super) fn get(&self, path: &str) -> Option<&Node> {
         self.0.get(path).map(|found| &found.0)
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Select, TryRecvError};
 
-use super::hub::{Hub, Signal, State, Waiting};
+use super::hub::{Hub, News, State, Waiting};
 use super::watcher::{Progress, WatcherId};
 use crate::event::{Event, Resync};
 use crate::key::Key;
@@ -19,19 +19,19 @@ impl Hub {
     /// Serves all lagging watchers until the hub is closed. Returns at once when it runs already, or the hub
     /// is closed.
     ///
-    /// It sleeps until a channel has room or the hub has news; then every watcher with room gets its turn, so
-    /// that the cost of waiting on many channels is shared by all that became ready.
+    /// It sleeps until a channel has room or there is news; then every watcher with room gets its turn, so that
+    /// the cost of waiting on many channels is shared by all that became ready.
     ///
     /// `content` reads the tree, under the tree's lock and without the hub's, and never an older state than the
     /// last that was published.
     pub(crate) fn run_catch_up(&self, content: Content<'_>) {
-        let Some(signals) = self.state.lock().signals_taken_by_catch_up.take() else {
+        let Some(news) = self.state.lock().news.take() else {
             return;
         };
         let mut waiting = BTreeMap::new();
         loop {
-            wait(&signals, &waiting);
-            if !take_signals(&signals, &mut waiting) {
+            wait(&news, &waiting);
+            if !hear(&news, &mut waiting) {
                 return;
             }
             waiting.retain(|_, watcher| watcher.sender.is_full() || self.serve(watcher, content));
@@ -49,6 +49,7 @@ impl Hub {
         // to it, and the room that was found stays.
         let key = waiting.filter.key.clone();
         let (index, node) = content(&key);
+        debug_assert!(index.next() >= kept_from, "the tree applies a change before it is published");
         let resync = Resync { key, missed_from: next, history_from: kept_from, index, node };
 
         let mut state = self.state.lock();
@@ -81,11 +82,11 @@ fn is_lagging(progress: Option<Progress>) -> bool {
     !matches!(progress, None | Some(Progress::Live))
 }
 
-/// Sleeps until there is a signal, or room for somebody.
-fn wait(signals: &Receiver<Signal>, waiting: &BTreeMap<WatcherId, Waiting>) {
+/// Sleeps until there is news, or room for somebody.
+fn wait(news: &Receiver<News>, waiting: &BTreeMap<WatcherId, Waiting>) {
     // The order does not matter, since all that are ready get their turn: no need to shuffle.
     let mut select = Select::new_biased();
-    select.recv(signals);
+    select.recv(news);
     for watcher in waiting.values() {
         select.send(&watcher.sender);
     }
@@ -93,13 +94,13 @@ fn wait(signals: &Receiver<Signal>, waiting: &BTreeMap<WatcherId, Waiting>) {
 }
 
 /// Brings `waiting` up to date. Returns false when the hub is closed.
-fn take_signals(signals: &Receiver<Signal>, waiting: &mut BTreeMap<WatcherId, Waiting>) -> bool {
+fn hear(news: &Receiver<News>, waiting: &mut BTreeMap<WatcherId, Waiting>) -> bool {
     loop {
-        match signals.try_recv() {
-            Ok(Signal::Lagging(watcher)) => {
+        match news.try_recv() {
+            Ok(News::Lagging(watcher)) => {
                 waiting.insert(watcher.id, watcher);
             }
-            Ok(Signal::Dropped(id)) => {
+            Ok(News::Gone(id)) => {
                 waiting.remove(&id);
             }
             Err(TryRecvError::Empty) => return true,

@@ -47,7 +47,7 @@ pub(crate) enum CatchUp {
     /// Nothing.
     Served,
     /// Start a thread that runs [`Hub::run_catch_up`]: somebody lags for the first time. Said once in a hub's
-    /// life.
+    /// life, and again after [`Hub::catch_up_not_started`].
     Start,
 }
 
@@ -71,46 +71,52 @@ pub(crate) struct Hub {
 
 /// What the lock of a hub guards.
 ///
-/// Invariants: a watcher that does not lag has been sent everything that matches up to `history.last_index()`,
-/// and `lagging` is the number of those that do.
+/// Invariants: a watcher that does not lag has been sent everything that matches up to `history.last_index()`;
+/// one that does is known to the catch-up, or on its way there in `news`.
 #[derive(Debug)]
 pub(super) struct State {
+    /// The last changes; nothing after its last index has been sent to anybody, but in a resync.
     pub(super) history: History,
+    /// Everybody there is, live and lagging.
     pub(super) watchers: Watchers,
+    /// How many of them lag.
     pub(super) lagging: usize,
+    /// How many resyncs were sent.
     pub(super) resyncs: u64,
     /// The id of the next watcher.
     next_id: WatcherId,
     /// To the catch-up; `None` once the hub is closed, which is how the catch-up learns of it.
-    signals: Option<Sender<Signal>>,
+    to_catch_up: Option<Sender<News>>,
     /// The other end, until the catch-up takes it.
-    pub(super) signals_taken_by_catch_up: Option<Receiver<Signal>>,
+    pub(super) news: Option<Receiver<News>>,
     /// Whether the owner was told to start the catch-up.
     asked: bool,
 }
 
-/// What the catch-up has to know. All signals of one watcher are sent in order, with the hub locked.
+/// What the catch-up has to know. The news of one watcher come in their order: they are sent under the lock.
 #[derive(Debug)]
-pub(super) enum Signal {
-    /// A watcher began to lag.
+pub(super) enum News {
+    /// A watcher begins to lag.
     Lagging(Waiting),
     /// A lagging watcher is gone.
-    Dropped(WatcherId),
+    Gone(WatcherId),
 }
 
 /// A lagging watcher, as the catch-up knows it.
 #[derive(Debug)]
 pub(super) struct Waiting {
+    /// Who it is.
     pub(super) id: WatcherId,
+    /// What it wants to see, and where it is found.
     pub(super) filter: Filter,
-    /// To wait for room.
+    /// To wait for room with.
     pub(super) sender: Sender<Event>,
 }
 
 impl Hub {
     /// A hub without watchers that goes on after the last change of `history`.
     pub(crate) fn new(history: History) -> Arc<Self> {
-        let (signals, receiver) = unbounded();
+        let (to_catch_up, news) = unbounded();
         Arc::new(Self {
             state: Mutex::new(State {
                 history,
@@ -118,8 +124,8 @@ impl Hub {
                 lagging: 0,
                 resyncs: 0,
                 next_id: WatcherId(0),
-                signals: Some(signals),
-                signals_taken_by_catch_up: Some(receiver),
+                to_catch_up: Some(to_catch_up),
+                news: Some(news),
                 asked: false,
             }),
         })
@@ -136,11 +142,11 @@ impl Hub {
     pub(crate) fn publish(&self, change: &Arc<Change>, removed: Option<&Node>) -> CatchUp {
         let mut state = self.state.lock();
         state.history.push(Arc::clone(change));
-        let State { watchers, lagging, signals, .. } = &mut *state;
+        let State { watchers, lagging, to_catch_up, .. } = &mut *state;
         watchers.visit(change, removed, |watcher| {
             if !watcher.offer(change) {
                 *lagging += 1;
-                signal_lagging(signals.as_ref(), watcher);
+                hand_over(watcher, to_catch_up);
             }
         });
         state.ask()
@@ -156,7 +162,7 @@ impl Hub {
 
         let mut state = self.state.lock();
         let id = state.next_id;
-        if state.signals.is_some() {
+        if state.to_catch_up.is_some() {
             state.next_id = WatcherId(id.0 + 1);
             // No change has index 0, so a tree whose history begins with 1 keeps all there ever was.
             let next = since.map_or(state.history.last_index().next(), |index| index.max(Index::new(1)));
@@ -180,16 +186,22 @@ impl Hub {
         let unseen = state.history.last_index().next();
         assert!(history.last_index().next() >= unseen, "the tree's index never goes back");
         state.history = history;
-        let State { history, watchers, lagging, signals, .. } = &mut *state;
+        let State { history, watchers, lagging, to_catch_up, .. } = &mut *state;
         watchers.visit_all(|watcher| {
             if !watcher.lagging && watcher.next.max(unseen) <= history.last_index() {
                 watcher.next = watcher.next.max(unseen);
                 watcher.lagging = true;
                 *lagging += 1;
-                signal_lagging(signals.as_ref(), watcher);
+                hand_over(watcher, to_catch_up);
             }
         });
         state.ask()
+    }
+
+    /// Takes note that the owner could not start the catch-up, say for want of threads: it is asked again by
+    /// what comes next.
+    pub(crate) fn catch_up_not_started(&self) {
+        self.state.lock().asked = false;
     }
 
     /// Ends all streams after what is queued in them, and the catch-up. Nothing can be watched from now on.
@@ -198,11 +210,11 @@ impl Hub {
     pub(crate) fn close(&self) {
         let mut state = self.state.lock();
         let watchers = std::mem::take(&mut state.watchers);
-        let signals = (state.signals.take(), state.signals_taken_by_catch_up.take());
+        let channel = (state.to_catch_up.take(), state.news.take());
         state.lagging = 0;
         // Waking thousands of subscribers takes its time: nobody else has to wait for it.
         drop(state);
-        drop((watchers, signals));
+        drop((watchers, channel));
     }
 
     /// A copy of the history, for a snapshot. It costs a pointer a change.
@@ -222,9 +234,8 @@ impl Hub {
         let watcher = state.watchers.remove(id, filter);
         if watcher.as_ref().is_some_and(|watcher| watcher.lagging) {
             state.lagging -= 1;
-            if let Some(signals) = &state.signals {
-                let _ = signals.send(Signal::Dropped(id));
-            }
+            // Its channel may stay as full as it is, and would never tell the catch-up.
+            tell(&state.to_catch_up, News::Gone(id));
         }
         drop(state);
         drop(watcher);
@@ -236,7 +247,7 @@ impl State {
     fn register(&mut self, mut watcher: Watcher) {
         if watcher.advance(&self.history) != Progress::Live {
             self.lagging += 1;
-            signal_lagging(self.signals.as_ref(), &watcher);
+            hand_over(&watcher, &self.to_catch_up);
         }
         self.watchers.insert(watcher);
     }
@@ -251,11 +262,16 @@ impl State {
     }
 }
 
-/// Hands `watcher`, which began to lag, to the catch-up.
-fn signal_lagging(signals: Option<&Sender<Signal>>, watcher: &Watcher) {
-    let waiting = Waiting { id: watcher.id, filter: watcher.filter.clone(), sender: watcher.sender.clone() };
-    if let Some(signals) = signals {
-        // Nobody receives any more when the catch-up has ended, and with it everything else here.
-        let _ = signals.send(Signal::Lagging(waiting));
+/// Hands `watcher`, which begins to lag, to the catch-up.
+fn hand_over(watcher: &Watcher, to_catch_up: &Option<Sender<News>>) {
+    let Watcher { id, filter, sender, .. } = watcher;
+    let waiting = Waiting { id: *id, filter: filter.clone(), sender: sender.clone() };
+    tell(to_catch_up, News::Lagging(waiting));
+}
+
+fn tell(to_catch_up: &Option<Sender<News>>, news: News) {
+    if let Some(to_catch_up) = to_catch_up {
+        // Nobody receives it when the catch-up has ended, and with it everything else here.
+        let _ = to_catch_up.send(news);
     }
 }

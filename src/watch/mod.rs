@@ -5,7 +5,7 @@
 //!   writer ── publish ─┼─► History   a ring of the last changes                │
 //!                      │      │                                                │
 //!                      │      ▼                                                │
-//!                      │   Watchers  by key ─► Watcher { next, sender } ───────┼─► channel ─► Watch ─► subscriber
+//!                      │   Watchers  by key ─► Watcher { next, sender } ───────┼─► channel ─► Watch
 //!                      │                          ▲         ▲                  │
 //!                      └──────────────────────────┼─────────┼──────────────────┘
 //!                                    live: publish     lagging: the catch-up, one thread for all
@@ -14,6 +14,10 @@
 //! passes over it, and the catch-up sends to it from history as its channel gets room, from `next` on. When it
 //! has come to the end of history, it is live again. When what is next is not in history any more, it gets a
 //! `Resync`: what is at its key now. A watch that begins in the past is a watcher that was always behind.
+//!
+//! Who is told of a change is a matter of its path alone, see [`Filter`](filter::Filter), with one exception: the
+//! removal of a directory is told to those who watch what was in it. The writer knows what that was. History
+//! does not, and tells all who watch a key below.
 //!
 //! Invariants, all under the hub's lock:
 //!

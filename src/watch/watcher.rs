@@ -20,7 +20,9 @@ pub(super) struct WatcherId(pub(super) u64);
 /// The hub's end of a watch.
 #[derive(Debug)]
 pub(super) struct Watcher {
+    /// Who it is.
     pub(super) id: WatcherId,
+    /// What it wants to see.
     pub(super) filter: Filter,
     /// Everything that matches and is before this index has been sent; nothing from it on has.
     pub(super) next: Index,

@@ -49,6 +49,25 @@ fn a_clone_of_the_receiver_ends_with_its_watch() {
 }
 
 #[test]
+fn a_dropped_watch_leaves_nothing_behind_while_others_lag() {
+    let (hub, lagging) = with_lagging_watch();
+    let catch_up = start_catch_up(&hub, || 2);
+    let dropped = begin(&hub, capacity(1, watch("/b")));
+    let change = set("/b", 3);
+    let _ = hub.publish(&change, None);
+    let _ = publish(&hub, "/b", 4);
+    assert_eq!(hub.stats().lagging, 2);
+
+    drop(dropped);
+    let _ = hub.replace_history(History::new(0, Index::new(4)));
+    // Only the channel, which nobody reads any more, may still hold the change: until the catch-up lets go.
+    eventually("the queue is freed", || Arc::strong_count(&change) == 1);
+    drop(lagging);
+    hub.close();
+    join(catch_up);
+}
+
+#[test]
 fn a_lagging_watch_may_be_dropped_before_anybody_serves_it() {
     let (hub, watch) = with_lagging_watch();
     drop(watch);
@@ -72,6 +91,14 @@ fn closing_ends_every_stream_after_what_was_sent() {
     assert_eq!(lagging.iter().next().map(|event| event.index().get()), Some(1));
     assert!(lagging.recv().is_err());
     assert_eq!(hub.stats().watchers, 0);
+}
+
+#[test]
+fn closing_ends_a_lagging_stream_that_nobody_served() {
+    let (hub, lagging) = with_lagging_watch();
+    hub.close();
+    assert!(lagging.recv_timeout(FOREVER).is_ok());
+    assert!(lagging.recv_timeout(FOREVER).is_err_and(|error| error.is_disconnected()));
 }
 
 #[test]

@@ -78,3 +78,16 @@ fn join(thread: JoinHandle<()>) {
     assert_eq!(ended.recv_timeout(FOREVER), Ok(true), "the thread ends, and well");
     waiter.join().unwrap().unwrap();
 }
+
+/// Waits for what another thread is about to bring about.
+fn eventually(what: &str, is_so: impl Fn() -> bool) {
+    let pause = Duration::from_millis(2);
+    let tries = FOREVER.as_millis() / pause.as_millis();
+    assert!(
+        (0..tries).any(|_| is_so() || {
+            thread::sleep(pause);
+            false
+        }),
+        "{what}"
+    );
+}

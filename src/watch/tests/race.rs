@@ -119,9 +119,8 @@ fn follow(hub: &Arc<Hub>, changes: &[Arc<Change>], mut random: Random) {
         follower.take(&event);
         random.dawdle();
     }
-    if !leaves_early {
-        assert!(watch.try_recv().is_err(), "nothing comes twice");
-    }
+    // Nothing comes twice. A resync may come yet, when what was missed at last did not concern the watch.
+    watch.try_iter().for_each(|event| follower.take(&event));
 }
 
 fn round(seed: u64) {

@@ -1,0 +1,120 @@
+//! Spinney, as the rows use it: everything that this benchmark asks of the crate is here.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use spinney::internals::tree::wheel::{TimerId, Wheel};
+use spinney::{Change, Timestamp};
+pub(crate) use spinney::{Durability, View};
+
+use crate::Result;
+use crate::rows::Timers;
+
+/// An open store.
+pub(crate) struct Store(spinney::Store);
+
+/// A set under way.
+pub(crate) struct Pending(spinney::Pending<Arc<Change>>);
+
+/// Watchers of one key.
+pub(crate) struct Watchers(Vec<spinney::Watch>);
+
+impl Store {
+    /// A store without a disk.
+    pub(crate) fn in_memory() -> Result<Option<Self>> {
+        Ok(Some(Self(spinney::Store::in_memory())))
+    }
+
+    /// A store on `directory`, as it comes.
+    pub(crate) fn open(directory: &Path, durability: Durability) -> Result<Option<Self>> {
+        let store = spinney::Store::builder().dir(directory).durability(durability).open()?;
+        Ok(Some(Self(store)))
+    }
+
+    /// A store on `directory` that takes a snapshot only when told to.
+    pub(crate) fn open_without_snapshots(directory: &Path) -> Result<Option<Self>> {
+        let store = spinney::Store::builder().dir(directory).log_bytes(u64::MAX).open()?;
+        Ok(Some(Self(store)))
+    }
+
+    /// Sets a key and returns when that is durable.
+    pub(crate) fn set(&self, key: &str, value: &[u8]) -> Result<()> {
+        self.0.set(key, value)?;
+        Ok(())
+    }
+
+    /// Sets a key and returns at once.
+    pub(crate) fn submit(&self, key: &str, value: &[u8]) -> Pending {
+        Pending(self.0.put(key).value(value).submit())
+    }
+
+    /// Gets the node of a file and drops it again.
+    pub(crate) fn get(&self, key: &str) -> Result<()> {
+        std::hint::black_box(self.0.get(key)?);
+        Ok(())
+    }
+
+    /// Starts so many watchers of `key`.
+    pub(crate) fn watch(&self, key: &str, count: usize) -> Result<Watchers> {
+        let watchers: std::result::Result<_, _> = (0..count).map(|_| self.0.watch(key).start()).collect();
+        Ok(Watchers(watchers?))
+    }
+
+    pub(crate) fn view(&self) -> View {
+        self.0.view()
+    }
+
+    /// Takes a snapshot and returns when it is on the disk.
+    pub(crate) fn snapshot(&self) -> Result<()> {
+        self.0.snapshot()?;
+        Ok(())
+    }
+}
+
+impl Pending {
+    /// Returns when it is durable.
+    pub(crate) fn wait(self) -> Result<()> {
+        self.0.wait()?;
+        Ok(())
+    }
+}
+
+impl Watchers {
+    /// Takes out what has been delivered to each of them and returns how many events that were in all.
+    pub(crate) fn drain(&self) -> usize {
+        self.0.iter().map(|watch| watch.try_iter().count()).sum()
+    }
+}
+
+/// The tree's timer wheel, with a number to carry like those it is compared with.
+struct TimerWheel {
+    wheel: Wheel<u32>,
+    ids: Vec<TimerId>,
+    due: Vec<(Timestamp, u32)>,
+}
+
+impl Timers for TimerWheel {
+    fn insert(&mut self, timer: u32, deadline: u64) {
+        self.ids.push(self.wheel.insert(deadline.into(), timer));
+    }
+
+    fn move_to(&mut self, timer: u32, deadline: u64) {
+        self.wheel.reschedule(self.ids[timer as usize], deadline.into());
+    }
+
+    fn expire(&mut self, now: u64) -> usize {
+        self.due.clear();
+        self.wheel.advance(now.into(), &mut self.due);
+        self.due.len()
+    }
+
+    fn entries(&self) -> usize {
+        self.wheel.len()
+    }
+}
+
+/// The tree's timer wheel: no part of the public API, but behind a hidden door.
+pub(crate) fn timer_wheel() -> Option<Box<dyn Timers>> {
+    let wheel = Wheel::new(Timestamp::default());
+    Some(Box::new(TimerWheel { wheel, ids: Vec::new(), due: Vec::new() }))
+}

@@ -1,0 +1,327 @@
+//! The handle: what it takes, what it refuses, and with which error.
+
+use std::time::Duration;
+
+use spinney::{Action, Difference, Error, Event, KeyError, Pending, Store};
+
+fn text(store: &Store, key: &str) -> Option<String> {
+    store.get(key).ok().and_then(|node| node.parse())
+}
+
+#[test]
+fn keys_that_no_node_can_have_are_refused_by_every_call() {
+    let store = Store::in_memory();
+    for (key, reason) in [
+        ("", KeyError::Empty),
+        ("/a//b", KeyError::EmptyPart),
+        ("/a/./b", KeyError::DotPart),
+        ("/..", KeyError::DotPart),
+        ("/a\0", KeyError::Nul),
+    ] {
+        let errors = [
+            store.get(key).unwrap_err(),
+            store.list(key).unwrap_err(),
+            store.set(key, "1").unwrap_err(),
+            store.delete(key).unwrap_err(),
+            store.watch(key).start().unwrap_err(),
+            store.view().get(key).unwrap_err(),
+            store.put(key).submit().wait().unwrap_err(),
+            store.txn().set(key, "1").commit().unwrap_err(),
+            store.txn().check(key).exists().commit().unwrap_err(),
+        ];
+        for error in errors {
+            let Error::InvalidKey { text, reason: found } = &error else { panic!("{error:?}") };
+            assert_eq!((text.as_str(), *found), (key, reason));
+            assert!(error.to_string().contains("key"), "{error}");
+        }
+    }
+    assert_eq!(store.index().get(), 0);
+}
+
+#[test]
+fn limits_name_what_how_much_and_the_setting() {
+    let store = Store::builder().key_bytes(10).value_bytes(4).transaction_bytes(64).open().unwrap();
+    let too_large = |error: Error| match error {
+        Error::TooLarge { what, actual, limit, setting } => (what, actual, limit, setting),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(too_large(store.set("/0123456789", "1").unwrap_err()), ("key", 11, 10, "key_bytes"));
+    assert_eq!(too_large(store.set("/a", "12345").unwrap_err()), ("value", 5, 4, "value_bytes"));
+    // The name that an in-order key gets counts as well.
+    assert_eq!(too_large(store.create_in_order("/q", "1").unwrap_err()), ("key", 23, 10, "key_bytes"));
+    let many = (0..20).fold(store.txn(), |txn, n| txn.set(format!("/{n}"), "1"));
+    let (what, actual, limit, setting) = too_large(many.commit().unwrap_err());
+    assert_eq!((what, limit, setting), ("transaction", 64, "transaction_bytes"));
+    assert!(actual > 64);
+    assert_eq!(store.index().get(), 0, "nothing was changed");
+    assert!(store.set("/012345678", "1234").is_ok(), "the limits themselves are fine");
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused() {
+    let setting = |error: Error| match error {
+        Error::InvalidSetting { setting, .. } => setting,
+        other => panic!("{other:?}"),
+    };
+    let builder = Store::builder;
+    assert_eq!(setting(builder().key_bytes(0).open().unwrap_err()), "key_bytes");
+    assert_eq!(setting(builder().segment_bytes(1000).open().unwrap_err()), "segment_bytes");
+    assert_eq!(setting(builder().value_bytes(100 << 20).open().unwrap_err()), "value_bytes");
+    assert_eq!(setting(builder().transaction_bytes(100 << 20).open().unwrap_err()), "transaction_bytes");
+    assert_eq!(setting(builder().log_bytes(1).open().unwrap_err()), "log_bytes");
+}
+
+#[test]
+fn requests_that_contradict_themselves_are_refused() {
+    let store = Store::in_memory();
+    let ttl = Duration::from_secs(5);
+    let puts = [
+        store.put("/a").refresh(),
+        store.put("/a").refresh().ttl(ttl).value("1"),
+        store.put("/a").refresh().ttl(ttl).if_absent(),
+        store.put("/a").dir().value("1"),
+        store.put("/a").dir().if_value("1"),
+        store.put("/a").if_absent().if_index(3),
+        store.put("/a").in_order().if_exists(),
+    ];
+    for put in puts {
+        let said = format!("{put:?}");
+        assert!(matches!(put.send(), Err(Error::InvalidRequest { .. })), "{said}");
+    }
+    let delete = store.remove("/a").recursive().if_value("1").send();
+    assert!(matches!(delete, Err(Error::InvalidRequest { .. })));
+}
+
+#[test]
+fn a_directory_is_no_file_and_a_file_no_directory() {
+    let store = Store::in_memory();
+    store.set("/dir/file", "1").unwrap();
+    assert!(matches!(store.set("/dir", "1"), Err(Error::NotAFile { .. })));
+    assert!(matches!(store.delete("/dir"), Err(Error::NotAFile { .. })));
+    assert!(matches!(store.set("/dir/file/x", "1"), Err(Error::NotADirectory { .. })));
+    assert!(matches!(store.list("/dir/file"), Err(Error::NotADirectory { .. })));
+    assert!(matches!(store.mkdir("/dir"), Err(Error::KeyExists { .. })));
+    assert!(matches!(store.remove("/dir").dir().send(), Err(Error::DirectoryNotEmpty { .. })));
+    assert!(matches!(store.set("/", "1"), Err(Error::RootReadOnly { .. })));
+    assert_eq!(store.index().get(), 1);
+}
+
+#[test]
+fn errors_have_etcds_codes_messages_and_causes() {
+    let store = Store::in_memory();
+    store.set("/a", "one").unwrap();
+    store.set("/d/x", "1").unwrap();
+    let of = |error: Error| (error.code().unwrap(), error.message().unwrap(), error.cause().to_owned());
+    let cas = store.put("/a").value("2").if_value("two").if_index(9).send();
+    for (error, code, message, cause) in [
+        (store.get("/x/y").unwrap_err(), 100, "Key not found", "/x"),
+        (cas.unwrap_err(), 101, "Compare failed", "[two != one] [9 != 1]"),
+        (store.set("/d", "1").unwrap_err(), 102, "Not a file", "/d"),
+        (store.set("/a/b", "1").unwrap_err(), 104, "Not a directory", "/a"),
+        (store.put("/a").if_absent().send().unwrap_err(), 105, "Key already exists", "/a"),
+        (store.set("/", "1").unwrap_err(), 107, "Root is read only", "/"),
+        (store.remove("/d").dir().send().unwrap_err(), 108, "Directory not empty", "/d"),
+    ] {
+        assert_eq!(error.index(), Some(store.index()));
+        assert!(!error.is_retryable());
+        assert_eq!(of(error), (code, message, cause.to_owned()));
+    }
+}
+
+#[test]
+fn a_failed_comparison_brings_what_is_there() {
+    let store = Store::in_memory();
+    store.set("/a", "1").unwrap();
+    let Err(Error::CompareFailed { current, .. }) = store.put("/a").value("3").if_value("2").send() else {
+        panic!()
+    };
+    let current = current.unwrap();
+    store.put("/a").value("3").if_index(current.modified()).send().unwrap();
+    assert_eq!(text(&store, "/a").as_deref(), Some("3"));
+}
+
+#[test]
+fn submitted_writes_are_done_in_order_and_tell_when() {
+    let store = Store::in_memory();
+    let writes: Vec<Pending<_>> = (0..500).map(|n| store.put("/counter").value(n).submit()).collect();
+    let indexes: Vec<_> = writes.into_iter().map(|write| write.wait().unwrap().index()).collect();
+    assert!(indexes.is_sorted_by(|a, b| a < b));
+    assert_eq!(text(&store, "/counter").as_deref(), Some("499"));
+    let refused = store.put("/counter").value(1).if_absent().submit().wait();
+    assert!(matches!(refused, Err(Error::KeyExists { .. })));
+}
+
+#[test]
+fn callbacks_may_use_the_store_and_wait_in_it() {
+    let store = Store::in_memory();
+    let (sender, receiver) = crossbeam_channel::bounded(1);
+    let inner = store.clone();
+    store.put("/first").value("1").submit().on_done(move |outcome| {
+        outcome.unwrap();
+        inner.set("/second", "2").unwrap();
+        let third = inner.put("/third").value("3").submit();
+        third.wait().unwrap();
+        sender.send(()).unwrap();
+    });
+    receiver.recv_timeout(Duration::from_secs(10)).expect("the callback ends");
+    assert_eq!(text(&store, "/third").as_deref(), Some("3"));
+}
+
+#[test]
+fn a_panic_in_a_callback_harms_nobody_else() {
+    let store = Store::in_memory();
+    store.put("/a").submit().on_done(|_| panic!("in a callback"));
+    store.put("/b").value("1").submit().wait().unwrap();
+    store.set("/c", "1").unwrap();
+}
+
+#[test]
+fn the_last_handle_may_go_in_a_callback() {
+    let store = Store::in_memory();
+    let (sender, receiver) = crossbeam_channel::bounded::<()>(0);
+    let last = store.clone();
+    let held = std::sync::Mutex::new(Some(last));
+    store.put("/a").submit().on_done(move |_| {
+        let _ = receiver.recv_timeout(Duration::from_secs(10));
+        drop(held.lock().unwrap().take());
+    });
+    drop(store);
+    drop(sender);
+}
+
+#[test]
+fn waiting_may_end_before_the_write() {
+    let store = Store::in_memory();
+    let (sender, receiver) = crossbeam_channel::bounded::<()>(0);
+    store.put("/a").submit().on_done(move |_| {
+        let _ = receiver.recv_timeout(Duration::from_secs(10));
+    });
+    // Its turn comes before the callback or after it: then the worker is held up.
+    match store.put("/b").submit().wait_timeout(Duration::from_millis(50)) {
+        Ok(outcome) => drop(outcome.unwrap()),
+        Err(write) => {
+            assert!(!write.is_done());
+            drop(sender);
+            write.wait().unwrap();
+        }
+    }
+}
+
+#[test]
+fn transactions_are_all_or_nothing() {
+    let store = Store::in_memory();
+    store.set("/from", 10).unwrap();
+    store.set("/to", 1).unwrap();
+    let watch = store.watch("/").recursive().start().unwrap();
+    let changes = store
+        .txn()
+        .check("/from")
+        .is(10)
+        .check("/to")
+        .exists()
+        .set("/from", 7)
+        .set("/to", 4)
+        .commit()
+        .unwrap();
+    assert_eq!(changes[1].index(), changes[0].index().next());
+    let refused = store.txn().set("/from", 0).put("/to", |put| put.value(9).if_absent()).commit();
+    assert!(matches!(refused, Err(Error::KeyExists { .. })));
+    assert_eq!((text(&store, "/from").unwrap(), text(&store, "/to").unwrap()), ("7".into(), "4".into()));
+    let seen: Vec<_> = watch.try_iter().map(|event| event.index()).collect();
+    assert_eq!(seen, [changes[0].index(), changes[1].index()]);
+    assert!(store.txn().check("/from").absent().commit().is_err());
+    assert!(store.txn().check("/gone").absent().commit().unwrap().is_empty());
+    store.txn().remove("/to", |delete| delete.if_value(4)).submit().wait().unwrap();
+}
+
+#[test]
+fn views_stay_as_they_are_and_tell_what_differs() {
+    let store = Store::in_memory();
+    for n in 0..1000 {
+        store.set(format!("/n/{n:04}"), n).unwrap();
+    }
+    store.set("/dir/x", "1").unwrap();
+    let before = store.view();
+    store.set("/n/0500", "changed").unwrap();
+    store.delete("/n/0501").unwrap();
+    store.remove("/dir").recursive().send().unwrap();
+    store.set("/new/_hidden", "1").unwrap();
+    let after = store.view();
+    let differences: Vec<_> = before
+        .diff(&after)
+        .iter()
+        .map(|difference| match difference {
+            Difference::Added(node) => format!("+{}", node.key()),
+            Difference::Removed(node) => format!("-{}", node.key()),
+            Difference::Changed { before, after } => {
+                format!("{} {:?}->{:?}", after.key(), before.text().unwrap(), after.text().unwrap())
+            }
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(
+        differences,
+        ["-/dir", "-/dir/x", "/n/0500 \"500\"->\"changed\"", "-/n/0501", "+/new", "+/new/_hidden"]
+    );
+    assert!(before.diff(&before).is_empty());
+    assert_eq!(before.get("/n/0501").unwrap().text(), Some("501"));
+    assert_eq!(before.list("/dir").unwrap().len(), 1);
+    assert_eq!(before.index().get() + 4, after.index().get());
+}
+
+#[test]
+fn the_tree_takes_no_more_than_its_setting() {
+    let store = Store::builder().tree_bytes(100_000).open().unwrap();
+    let full = (0..10_000).find_map(|n| store.set(format!("/{n}"), [0; 64]).err()).unwrap();
+    assert!(matches!(full, Error::NoSpace { .. }) && full.is_retryable(), "{full:?}");
+    assert!(full.to_string().contains("tree_bytes"), "{full}");
+    store.delete("/0").unwrap();
+    while store.status().tree_bytes >= 100_000 {
+        store.delete(store.list("/").unwrap()[0].key()).unwrap();
+    }
+    store.set("/0", "fits again").unwrap();
+}
+
+#[test]
+fn a_watch_resumes_where_it_was() {
+    let store = Store::builder().history(5).open().unwrap();
+    let seen = store.set("/app/a", 1).unwrap().index();
+    for n in 2..5 {
+        store.set("/app/a", n).unwrap();
+    }
+    let watch = store.watch("/app").recursive().since(seen.next()).start().unwrap();
+    let values: Vec<_> = watch.try_iter().map(|event| event.change().unwrap().node.parse::<u32>()).collect();
+    assert_eq!(values, [Some(2), Some(3), Some(4)]);
+    for n in 5..20 {
+        store.set("/app/a", n).unwrap();
+    }
+    // Too far back: what is there now comes first, then what follows.
+    let watch = store.watch("/app").recursive().since(seen).start().unwrap();
+    let Ok(Event::Resync(resync)) = watch.recv_timeout(Duration::from_secs(10)) else { panic!() };
+    assert_eq!(resync.node.as_ref().unwrap().children().next().unwrap().parse::<u32>(), Some(19));
+    assert_eq!((resync.missed_from, resync.index), (seen, store.index()));
+    store.set("/app/a", 20).unwrap();
+    let next = watch.recv_timeout(Duration::from_secs(10)).unwrap();
+    assert_eq!(next.index(), store.index());
+}
+
+#[test]
+fn watches_work_in_select() {
+    let store = Store::in_memory();
+    let (a, b) = (store.watch("/a").start().unwrap(), store.watch("/b").start().unwrap());
+    store.set("/b", "1").unwrap();
+    crossbeam_channel::select! {
+        recv(a.receiver()) -> event => panic!("{event:?}"),
+        recv(b.receiver()) -> event => assert_eq!(event.unwrap().change().unwrap().action, Action::Set),
+    }
+}
+
+#[test]
+fn dropping_the_store_ends_its_watches_at_once() {
+    let store = Store::in_memory();
+    let watches: Vec<_> = (0..1000).map(|n| store.watch(format!("/{n}")).start().unwrap()).collect();
+    store.set("/7", "1").unwrap();
+    drop(store);
+    assert!(watches[7].recv().is_ok(), "what was sent is still there");
+    assert!(watches.iter().all(|watch| watch.recv().is_err()));
+}
