@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use spinney::{Error, Event, Store};
+use spinney::{Action, Error, Event, Store};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let directory = tempfile::tempdir()?;
@@ -29,10 +29,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // A key with a TTL goes by itself, and watchers are told.
     store.put("/app/session").value("short").ttl(Duration::from_millis(200)).send()?;
-    let expired = watch
-        .iter()
-        .find(|event| event.change().is_some_and(|change| change.action == spinney::Action::Expire));
-    println!("ttl    {:?} expired", expired.map(|event| event.change().unwrap().key().clone()));
+    for event in &watch {
+        if let Event::Change(change) = event {
+            println!("ttl    {} {}", change.action, change.key());
+            if change.action == Action::Expire {
+                break;
+            }
+        }
+    }
 
     // Compare-and-swap: whoever was first wins, and the loser learns what is there.
     store.put("/app/port").value(9091).if_value(9090).send()?;

@@ -43,6 +43,12 @@ pub mod internals {
     pub mod tree {
         pub use crate::tree::*;
     }
+    /// The log, its snapshots and its disks.
+    pub mod wal {
+        pub use crate::wal::*;
+    }
+    /// A store on a disk of one's own.
+    pub use crate::store::open_on;
     /// The consensus core.
     pub mod raft {
         pub use crate::raft::*;

@@ -1,6 +1,7 @@
 //! The hand-made round, played in thousands of the orders in which its threads can run: who turns the crank, who
 //! is answered. The files are the crate's own; only the locks are shuttle's, which decides who runs next, and
 //! which sees a deadlock when nobody can.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should not")]
 
 #[path = "../src/member/round.rs"]
 #[allow(dead_code, unreachable_pub)]
@@ -102,6 +103,9 @@ struct Write {
     reply: Option<Arc<Slot<usize>>>,
 }
 
+/// What one of the threads does.
+type Writer = Box<dyn FnOnce(&Round<Log, Write>) + Send>;
+
 /// The toy member's log: what was written, in order. An answer is the position.
 type Log = Vec<(usize, usize)>;
 
@@ -150,7 +154,7 @@ fn work(round: &Round<Log, Write>, alarms: &AtomicUsize) {
 }
 
 /// Runs `writers` beside a worker, closes the round after them, and gives the log.
-fn play(alarms: usize, writers: Vec<Box<dyn FnOnce(&Round<Log, Write>) + Send>>) -> Log {
+fn play(alarms: usize, writers: Vec<Writer>) -> Log {
     let round = Arc::new(Round::new(Log::new()));
     let alarms = Arc::new(AtomicUsize::new(alarms));
     let worker = {
@@ -184,7 +188,7 @@ fn check(log: &Log, expected: &[usize]) {
 fn every_write_is_done_once_and_answered() {
     shuttle::check_random(
         || {
-            let writer = |writer| -> Box<dyn FnOnce(&Round<Log, Write>) + Send> {
+            let writer = |writer| -> Writer {
                 Box::new(move |round| {
                     let positions: Vec<_> =
                         (0..2).map(|number| write(round, writer, number).unwrap()).collect();
@@ -201,7 +205,7 @@ fn every_write_is_done_once_and_answered() {
 fn a_lone_write_never_overtakes_what_was_submitted_before_it() {
     shuttle::check_random(
         || {
-            let writer = |writer| -> Box<dyn FnOnce(&Round<Log, Write>) + Send> {
+            let writer = |writer| -> Writer {
                 Box::new(move |round| {
                     let first = submit(round, writer, 0).unwrap();
                     let second = submit(round, writer, 1).unwrap();

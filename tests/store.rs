@@ -1,4 +1,5 @@
 //! The handle: what it takes, what it refuses, and with which error.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should not")]
 
 use std::time::Duration;
 

@@ -56,8 +56,15 @@ struct Limits {
 /// The ways to the threads; they end when these are dropped.
 struct Keepers {
     jobs: Sender<SpareJob>,
+    /// Holds one signal: something was written that nobody has synced.
     dirty: Sender<()>,
+    /// Never sent to: it only ends.
+    _open: Sender<Never>,
 }
+
+/// What is never said.
+#[derive(PartialEq, Eq)]
+enum Never {}
 
 /// What the log can tell of itself.
 #[derive(Clone, Debug)]
@@ -128,10 +135,12 @@ impl Log {
         }
     }
 
-    fn wants_snapshot(&self, now: Timestamp) -> bool {
+    fn wants_snapshot(&self, now: impl Fn() -> Timestamp) -> bool {
         let full = self.wal.bytes().saturating_sub(self.limits.segment_bytes);
-        let may_try = self.unsaved.as_ref().is_none_or(|(_, after)| *after <= now);
-        full >= self.limits.log_bytes && may_try && !self.is_saving() && self.keepers.is_some()
+        full >= self.limits.log_bytes
+            && !self.is_saving()
+            && self.keepers.is_some()
+            && self.unsaved.as_ref().is_none_or(|(_, after)| *after <= now())
     }
 
     /// Makes a finished snapshot the beginning of the log.
@@ -151,10 +160,11 @@ impl Member {
         let Some(log) = &mut crank.log else { return };
         let (jobs, todo) = unbounded();
         let (dirty, written) = bounded(1);
-        log.keepers = Some(Keepers { jobs, dirty });
+        let (open, closing) = bounded(0);
+        log.keepers = Some(Keepers { jobs, dirty, _open: open });
         self.start("spinney-log", move |_| prepare(&todo));
         if log.durability == Durability::Process {
-            self.start("spinney-sync", move |member| member.sync_behind(&written));
+            self.start("spinney-sync", move |member| member.sync_behind(&written, &closing));
         }
         log.hand_out();
     }
@@ -163,7 +173,7 @@ impl Member {
     pub(super) fn keep(&self, crank: &mut Crank) {
         let Some(log) = &mut crank.log else { return };
         log.hand_out();
-        if log.wants_snapshot(self.now()) && crank.failure.is_none() {
+        if log.wants_snapshot(|| self.now()) && crank.failure.is_none() {
             self.start_snapshot(crank);
         }
     }
@@ -266,16 +276,13 @@ impl Member {
     }
 
     /// Syncs a little after something was written, for as long as somebody may write.
-    fn sync_behind(&self, written: &Receiver<()>) {
+    fn sync_behind(&self, written: &Receiver<()>, closing: &Receiver<Never>) {
         while written.recv().is_ok() {
-            // More will come: one sync for all of it. Whoever closes the store need not wait for that.
-            let mut more = written.recv_timeout(SYNC_DELAY);
-            let end = super::clock::Clock::in_(SYNC_DELAY);
-            while more.is_ok() {
-                more = written.recv_deadline(end);
-            }
+            // More will come: one sync for all of it. Writers find the signal given and need not give it again.
+            let wait = closing.recv_timeout(SYNC_DELAY);
+            let _ = written.try_recv();
             self.sync_now();
-            if more == Err(RecvTimeoutError::Disconnected) {
+            if wait == Err(RecvTimeoutError::Disconnected) {
                 return;
             }
         }

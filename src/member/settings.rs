@@ -1,6 +1,7 @@
 //! What can be set, and what it is unless somebody does.
 
 use crate::error::Error;
+use crate::watch::HISTORY_CAPACITY_DEFAULT;
 
 /// The limits and habits of one member.
 #[derive(Clone, Debug)]
@@ -40,7 +41,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             durability: Durability::Disk,
-            history: 1000,
+            history: HISTORY_CAPACITY_DEFAULT,
             key_bytes: 4 << 10,
             value_bytes: 1 << 20,
             transaction_bytes: 4 << 20,
@@ -71,7 +72,10 @@ impl Settings {
         if self.key_bytes < 1 {
             return refuse("key_bytes", "leaves no room for any key");
         }
-        if self.segment_bytes < 64 << 10 || self.segment_bytes > 1 << 30 || self.segment_bytes % 4096 != 0 {
+        if self.segment_bytes < 64 << 10
+            || self.segment_bytes > 1 << 30
+            || !self.segment_bytes.is_multiple_of(4096)
+        {
             return refuse("segment_bytes", "must be a multiple of 4096 from 64 KiB to 1 GiB");
         }
         let room = (self.segment_bytes as usize - OVERHEAD_BYTES).min(crate::codec::ENCODED_BYTES_MAX / 2);

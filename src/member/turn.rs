@@ -1,5 +1,6 @@
 //! One turn of the crank: from writes that wait to answers.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
@@ -34,7 +35,9 @@ pub(super) struct Crank {
     /// Why nothing can be written any more.
     pub(super) failure: Option<Arc<Error>>,
     outputs: Vec<Output>,
+    /// Kept empty between turns, for their memory.
     effects: Vec<Effect>,
+    results: Vec<(Reply, Result<Range<usize>, Refused>)>,
 }
 
 /// A write on its way.
@@ -57,7 +60,15 @@ enum To {
 
 impl Proposal {
     pub(super) fn new(command: Command, reply: Reply) -> Self {
-        let payload = codec::encode(&command).into();
+        thread_local! {
+            /// So that a payload is one allocation, of its own size.
+            static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+        }
+        let payload = BUFFER.with_borrow_mut(|buffer| {
+            buffer.clear();
+            codec::encode_into(&command, buffer);
+            buffer.as_slice().into()
+        });
         Self { command, payload, reply }
     }
 
@@ -102,6 +113,7 @@ impl Crank {
             failure: None,
             outputs: Vec::new(),
             effects: Vec::new(),
+            results: Vec::new(),
         }
     }
 }
@@ -123,8 +135,9 @@ impl Member {
 
     /// Steps the core and carries out what follows, until nothing does.
     pub(super) fn step(&self, crank: &mut Crank, input: Input, own: &mut Option<Answer>) {
+        let now = self.now();
         let mut outputs = std::mem::take(&mut crank.outputs);
-        crank.raft.step(self.now(), input, &mut outputs);
+        crank.raft.step(now, input, &mut outputs);
         let mut next = 0;
         while next < outputs.len() {
             match std::mem::replace(&mut outputs[next], Output::Refuse(Vec::new())) {
@@ -133,7 +146,7 @@ impl Member {
                         Ok(()) => Input::Persisted(sequence),
                         Err(error) => self.fail(crank, error, own),
                     };
-                    crank.raft.step(self.now(), input, &mut outputs);
+                    crank.raft.step(now, input, &mut outputs);
                 }
                 Output::Apply(entries) => self.apply(crank, entries, own),
                 Output::Refuse(payloads) => debug_assert!(payloads.is_empty(), "admission is the owner's"),
@@ -213,7 +226,7 @@ impl Member {
     /// Runs committed entries, tells watchers, then those who wrote.
     fn apply(&self, crank: &mut Crank, entries: Vec<Entry>, own: &mut Option<Answer>) {
         let mut entries = entries.into_iter().peekable();
-        let mut results: Vec<(Reply, Result<Range<usize>, Refused>)> = Vec::new();
+        let mut results = std::mem::take(&mut crank.results);
         while entries.peek().is_some() {
             let mut tree = self.tree_mut();
             for entry in entries.by_ref().take(WRITES_PER_LOCK) {
@@ -238,6 +251,7 @@ impl Member {
             }
             crank.effects.clear();
         }
+        crank.results = results;
     }
 
     fn answer(&self, mut reply: Reply, answer: Answer, own: &mut Option<Answer>) {

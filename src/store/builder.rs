@@ -1,10 +1,12 @@
 //! Settings, and how a store is opened with them.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::Store;
 use crate::error::Error;
 use crate::member::{Durability, Member, Settings};
+use crate::wal::Disk;
 
 /// The settings of a store to be, from [`Store::builder`].
 ///
@@ -100,4 +102,14 @@ impl Builder {
         };
         Ok(Store::new(member))
     }
+}
+
+/// Opens a store with these settings on a disk of one's own, such as a simulated one; its directory does not
+/// count.
+///
+/// # Errors
+///
+/// Those of [`Builder::open`].
+pub fn open_on(disk: Arc<dyn Disk>, builder: Builder) -> Result<Store, Error> {
+    Ok(Store::new(Member::open_on(disk, builder.settings)?))
 }

@@ -6,6 +6,7 @@ use super::Store;
 use super::value::{IntoValue, value};
 use crate::error::Error;
 use crate::event::Change;
+use crate::key::Key;
 use crate::member::{Pending, Written};
 use crate::tree::{Condition, Delete as DeleteCommand, Operation};
 use crate::types::Index;
@@ -25,7 +26,7 @@ use crate::types::Index;
 #[must_use = "nothing is removed until it is sent or submitted"]
 pub struct Delete<'a> {
     store: &'a Store,
-    key: String,
+    key: Result<Key, Error>,
     dir: bool,
     recursive: bool,
     condition: Condition,
@@ -34,7 +35,7 @@ pub struct Delete<'a> {
 impl<'a> Delete<'a> {
     pub(super) fn new(store: &'a Store, key: &str) -> Self {
         let condition = Condition::default();
-        Self { store, key: key.to_owned(), dir: false, recursive: false, condition }
+        Self { store, key: store.key(key), dir: false, recursive: false, condition }
     }
 
     /// Also if it is a directory, as long as it is empty: else [`Error::DirectoryNotEmpty`].
@@ -86,8 +87,8 @@ impl<'a> Delete<'a> {
 
     /// The operation, once everything about it has been checked.
     pub(super) fn operation(self) -> Result<Operation, Error> {
-        let Self { store, key, dir, recursive, condition } = self;
-        let key = store.key(&key)?;
+        let Self { key, dir, recursive, condition, .. } = self;
+        let key = key?;
         let condition = (condition != Condition::default()).then_some(condition);
         if condition.is_some() && (dir || recursive) {
             return Err(Error::InvalidRequest { reason: "only files can be compared" });

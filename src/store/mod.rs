@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use backup::{BackupInfo, RESTORE_INDEX_JUMP, Verified};
-pub use builder::Builder;
+pub use builder::{Builder, open_on};
 pub use delete::Delete;
 pub use put::Put;
 pub use status::{LogStatus, Status};
@@ -92,12 +92,11 @@ impl Store {
     }
 
     /// A store with settings of one's own.
-    #[must_use]
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    fn new(member: Arc<Member>) -> Self {
+    pub(super) fn new(member: Arc<Member>) -> Self {
         Self(Arc::new(Handle(member)))
     }
 

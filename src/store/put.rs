@@ -7,6 +7,7 @@ use super::Store;
 use super::value::{IntoValue, value};
 use crate::error::Error;
 use crate::event::Change;
+use crate::key::Key;
 use crate::member::{Pending, Written};
 use crate::tree::{Command, Condition, CreateInOrder, Operation, Put as PutCommand, PutMode, Value};
 use crate::types::Index;
@@ -30,7 +31,7 @@ use crate::types::Index;
 #[must_use = "nothing is written until it is sent or submitted"]
 pub struct Put<'a> {
     store: &'a Store,
-    key: String,
+    key: Result<Key, Error>,
     parts: Parts,
 }
 
@@ -48,7 +49,7 @@ struct Parts {
 
 impl<'a> Put<'a> {
     pub(super) fn new(store: &'a Store, key: &str) -> Self {
-        Self { store, key: key.to_owned(), parts: Parts::default() }
+        Self { store, key: store.key(key), parts: Parts::default() }
     }
 
     /// The value of the file; empty when nothing is said.
@@ -136,7 +137,7 @@ impl<'a> Put<'a> {
     /// The operation, once everything about it has been checked.
     pub(super) fn operation(self) -> Result<Operation, Error> {
         let Self { store, key, parts } = self;
-        let key = store.key(&key)?;
+        let key = key?;
         let settings = store.member().settings();
         let size = parts.value.as_ref().map_or(0, |value| value.0.len());
         store.limit("value", size, settings.value_bytes, "value_bytes")?;

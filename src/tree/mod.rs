@@ -67,6 +67,12 @@ pub struct Effect {
     pub removed: Option<Node>,
 }
 
+impl Default for Tree {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Tree {
     /// An empty tree: a root, at index 0.
     pub fn new() -> Self {
@@ -190,8 +196,20 @@ impl Tree {
         let mut edits = self.nodes.take_edits();
         for edit in edits.drain(..) {
             match edit {
-                Edit::Removed(node) => self.forget(&node),
+                Edit::Removed(node) => {
+                    self.forget(&node);
+                    if node.is_dir() {
+                        node.descendants_with_hidden().for_each(|node| self.forget(node));
+                    }
+                }
                 Edit::Inserted(node) => self.remember(&node),
+                Edit::Replaced(old, new) => {
+                    if new.deadline() != old.deadline() {
+                        self.timers.set(new.key(), new.deadline());
+                    }
+                    self.bytes = self.bytes + new.value().len() - old.value().len();
+                    self.files.insert(new);
+                }
                 Edit::Retimed(key, deadline) => self.timers.set(&key, deadline),
             }
         }
@@ -208,15 +226,13 @@ impl Tree {
         }
     }
 
-    fn forget(&mut self, removed: &Node) {
-        for node in std::iter::once(removed).chain(removed.descendants_with_hidden()) {
-            self.bytes -= bytes_of(node);
-            if node.deadline().is_some() {
-                self.timers.cancel(node.key());
-            }
-            if !node.is_dir() {
-                self.files.remove(node.key());
-            }
+    fn forget(&mut self, node: &Node) {
+        self.bytes -= bytes_of(node);
+        if node.deadline().is_some() {
+            self.timers.cancel(node.key());
+        }
+        if !node.is_dir() {
+            self.files.remove(node.key());
         }
     }
 }

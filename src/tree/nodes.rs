@@ -19,6 +19,8 @@ pub(super) enum Edit {
     Inserted(Node),
     /// It was taken out, with all that is below it.
     Removed(Node),
+    /// The first, a file, gave its place to the second, another file.
+    Replaced(Node, Node),
     /// Its deadline was moved; what is below it stayed.
     Retimed(Key, Option<Timestamp>),
 }
@@ -63,10 +65,10 @@ impl Nodes {
         self.edits = edits;
     }
 
-    /// Puts `node` in, in place of what is at its key, and makes the directories above it as of `index`. The
-    /// caller has seen that the way leads through no file.
+    /// Puts `node` in where nothing is, and makes the directories above it as of `index`. The caller has seen that
+    /// the way leads through no file.
     pub(super) fn insert(&mut self, node: Node, index: Index) {
-        let above = key::parent(node.key()).expect("nobody replaces the root");
+        let above = key::parent(node.key()).expect("the root is always there");
         let mut directory = &mut self.root;
         for (path, name) in key::prefixes(above) {
             let children = children_of(directory);
@@ -77,10 +79,19 @@ impl Nodes {
             }
             directory = children.get_mut(name).expect("it is there, or has just been made");
         }
-        if let Some(replaced) = children_of(directory).insert(node.clone()) {
-            self.edits.push(Edit::Removed(replaced));
-        }
+        children_of(directory).insert(node.clone());
         self.edits.push(Edit::Inserted(node));
+    }
+
+    /// Puts `node` in, in place of the file at its key, which the caller has seen there.
+    pub(super) fn replace(&mut self, node: Node) {
+        let above = key::parent(node.key()).expect("nobody replaces the root");
+        let replaced = children_of(self.existing(above)).insert(node.clone()).expect("the caller saw it");
+        if node.is_dir() {
+            self.edits.extend([Edit::Removed(replaced), Edit::Inserted(node)]);
+        } else {
+            self.edits.push(Edit::Replaced(replaced, node));
+        }
     }
 
     /// Takes out the node at `path`, which the caller has seen there, with all that is below it.

@@ -113,7 +113,7 @@ impl Tree {
         let deadline = self.deadline(put.ttl_ms);
         let index = self.take_index();
         let node = Node::file(present.key().clone(), present.created(), index, deadline, value);
-        self.nodes.insert(node.clone(), index);
+        self.nodes.replace(node.clone());
         self.effect(action, node, Some(present.clone()), put.refresh)
     }
 
@@ -136,7 +136,10 @@ impl Tree {
         } else {
             Node::file(new.key, index, index, new.deadline, new.value.0)
         };
-        self.nodes.insert(node.clone(), index);
+        match &previous {
+            Some(_) => self.nodes.replace(node.clone()),
+            None => self.nodes.insert(node.clone(), index),
+        }
         // A new directory is shown as it is made, whatever is put into it later.
         self.effect(action, node, previous, refresh)
     }
@@ -162,7 +165,7 @@ fn mismatch(present: &Node, condition: &Condition) -> Option<Mismatch> {
     let index = condition.index.filter(|&index| index != present.modified());
     let value = condition.value.as_ref().filter(|value| *value.0 != *present.value());
     (index.is_some() || value.is_some()).then(|| Mismatch {
-        value: value.map(|value| (value.0.clone(), present.value().into())),
+        value: value.map(|value| (value.clone(), Value::new(present.value()))),
         index: index.map(|index| (index, present.modified())),
     })
 }

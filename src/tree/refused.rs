@@ -1,5 +1,6 @@
 //! Why the tree says no.
 
+use super::Value;
 use crate::key::Key;
 use crate::node::Node;
 use crate::types::Index;
@@ -52,7 +53,7 @@ impl Refused {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mismatch {
     /// The value asked for and the one found.
-    pub value: Option<(Box<[u8]>, Box<[u8]>)>,
+    pub value: Option<(Value, Value)>,
     /// The index asked for and the one found.
     pub index: Option<(Index, Index)>,
 }
@@ -63,7 +64,7 @@ impl Mismatch {
     pub fn cause(&self) -> Vec<u8> {
         let mut cause = Vec::new();
         if let Some((expected, actual)) = &self.value {
-            cause.extend_from_slice(&[b"[", &expected[..], b" != ", &actual[..], b"]"].concat());
+            cause.extend_from_slice(&[b"[", &*expected.0, b" != ", &*actual.0, b"]"].concat());
         }
         if let Some((expected, actual)) = self.index {
             let gap = if cause.is_empty() { "" } else { " " };

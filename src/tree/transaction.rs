@@ -1,6 +1,6 @@
 //! Several operations at once: all of them, or none.
 
-use super::{Check, Effect, Expect, Mismatch, Operation, Refused, Transaction, Tree};
+use super::{Check, Effect, Expect, Mismatch, Operation, Refused, Transaction, Tree, Value};
 use crate::node::Node;
 use crate::types::Index;
 
@@ -46,7 +46,7 @@ impl Tree {
             Expect::Value(value) => match current {
                 Some(node) if !node.is_dir() && *node.value() == *value.0 => None,
                 _ => Some(Mismatch {
-                    value: Some((value.0.clone(), current.map_or(&[][..], Node::value).into())),
+                    value: Some((value.clone(), Value::new(current.map_or(&[][..], Node::value)))),
                     index: None,
                 }),
             },

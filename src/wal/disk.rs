@@ -15,7 +15,7 @@ use super::error::WalError;
 ///
 /// What was written to a file is durable after a sync of the file; that a name stands for a file, or for
 /// none, is durable after [`Disk::sync_directory`].
-pub(crate) trait Disk: fmt::Debug + Send + Sync {
+pub trait Disk: fmt::Debug + Send + Sync {
     /// The full path of the file called `name`, for messages; of the directory, when `name` is empty.
     fn path(&self, name: &str) -> PathBuf;
 
@@ -42,18 +42,19 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
 }
 
 /// A file that is being read.
-pub(crate) trait Source: Read + Seek + Send {}
+pub trait Source: Read + Seek + Send {}
 
 impl<T: Read + Seek + Send> Source for T {}
 
 /// A file that is being written from the front.
-pub(crate) trait Sink: Write + Send {
+pub trait Sink: Write + Send {
     /// Makes what was written durable.
     fn sync(&mut self) -> io::Result<()>;
 }
 
 /// A file that is mapped for writing. Its length never changes, and nobody else writes to it.
-pub(crate) trait Region: Send {
+#[allow(clippy::len_without_is_empty, reason = "a region that is empty is no region")]
+pub trait Region: Send {
     /// How many bytes it has.
     fn len(&self) -> usize;
 
@@ -69,7 +70,7 @@ pub(crate) trait Region: Send {
 }
 
 /// The part of a [`Region`] that other threads may hold.
-pub(crate) trait SyncRegion: Send + Sync {
+pub trait SyncRegion: Send + Sync {
     /// Makes what was written to the region before this call durable.
     fn sync(&self) -> io::Result<()>;
 }

@@ -107,7 +107,7 @@ pub enum WalError {
 
 impl WalError {
     /// An error of the operating system; a full disk has a variant of its own.
-    pub(crate) fn io(action: &'static str, path: PathBuf, source: io::Error) -> Self {
+    pub fn io(action: &'static str, path: PathBuf, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace { path },
             _ => Self::Io { action, path, source },

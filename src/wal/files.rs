@@ -17,7 +17,7 @@ const EXPECTED: [&str; 2] = [LOCK, "lost+found"];
 
 /// A directory of the file system, locked for as long as this lives.
 #[derive(Debug)]
-pub(crate) struct FileDisk {
+pub struct FileDisk {
     directory: PathBuf,
     writable: bool,
     /// Holds the lock; a directory that is only read may have none to take.
@@ -33,7 +33,7 @@ impl FileDisk {
     ///
     /// [`WalError::InUse`] when somebody has it open, [`WalError::NotOurs`] when it holds other things than
     /// logs, in which case nothing was written to it.
-    pub(crate) fn open(directory: impl Into<PathBuf>, create: bool) -> Result<Self, WalError> {
+    pub fn open(directory: impl Into<PathBuf>, create: bool) -> Result<Self, WalError> {
         let directory = directory.into();
         if create {
             create_durably(&directory)?;
@@ -54,7 +54,7 @@ impl FileDisk {
     /// # Errors
     ///
     /// As those of [`FileDisk::open`].
-    pub(crate) fn open_read_only(directory: impl Into<PathBuf>) -> Result<Self, WalError> {
+    pub fn open_read_only(directory: impl Into<PathBuf>) -> Result<Self, WalError> {
         let directory = directory.into();
         check_ours(&directory)?;
         let path = directory.join(LOCK);

@@ -24,11 +24,11 @@ const CLOSING_BYTES: usize = record::size_of(4);
 
 /// How the log lays itself out.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct WalSettings {
+pub struct WalSettings {
     /// The length of new segments; taken up to whole pages, and from 16 KiB to 1 GiB.
-    pub(crate) segment_bytes: u32,
+    pub segment_bytes: u32,
     /// What salts are made from: should differ each time a log is opened, but need not.
-    pub(crate) salt_seed: u64,
+    pub salt_seed: u64,
 }
 
 impl Default for WalSettings {
@@ -39,7 +39,7 @@ impl Default for WalSettings {
 
 /// What a write is for, which decides whether a full disk may refuse it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reserve {
+pub enum Reserve {
     /// It may add data. It leaves the last spare to what frees space.
     Ordinary,
     /// It frees space, or is needed to go on: deleting, expiry, a new leader's first entry.
@@ -120,29 +120,16 @@ impl Active {
 pub(super) struct Sealed {
     pub(super) sequence: u64,
     pub(super) bytes: u32,
-    /// The last entry when it was left, as the opening record of the next one has it.
-    pub(super) last: EntryId,
-    /// That entry was truncated later. The log cannot be made to begin after it: what follows would reach
-    /// back to before its beginning.
-    pub(super) overwritten: bool,
-}
-
-impl Sealed {
-    pub(super) fn new(sequence: u64, bytes: u32, last: EntryId) -> Self {
-        Self { sequence, bytes, last, overwritten: false }
-    }
-
-    /// Takes note of what `set`, which follows, does to the last entry.
-    pub(super) fn follow(&mut self, set: &WriteSet) {
-        self.overwritten |= set.truncate_from.is_some_and(|from| from <= self.last.index);
-    }
+    /// The last entry when it was left. Those that the log still has of this segment, and of those before
+    /// it, are at no higher positions.
+    pub(super) last: LogIndex,
 }
 
 /// The log of one member, open for writing.
 ///
 /// Dropping it leaves the log as after a crash of the process, without losing anything that was appended;
 /// [`Wal::close`] also guards what was written last against going bad unnoticed.
-pub(crate) struct Wal {
+pub struct Wal {
     files: Files,
     identity: Identity,
     state: LogState,
@@ -154,8 +141,8 @@ pub(crate) struct Wal {
     durable: Arc<Durable>,
     pool: Pool,
     payload_bytes_max: usize,
-    /// Entries up to here are no longer needed.
-    released: LogIndex,
+    /// Entries up to here are no longer needed, once the log is durable up to there.
+    released: (LogIndex, Position),
     /// The last record is empty and vouches for everything before it.
     vouched: bool,
     /// The record that is being made.
@@ -180,7 +167,7 @@ impl Wal {
     /// # Errors
     ///
     /// [`WalError::LogExists`] when there is one already, and those of the disk.
-    pub(crate) fn create(
+    pub fn create(
         disk: Arc<dyn Disk>,
         settings: WalSettings,
         identity: Identity,
@@ -218,10 +205,10 @@ impl Wal {
             sealed,
             durable: Arc::new(Durable::new(active.position())),
             pool: Pool::new(maker, spares, active.sequence + 1),
+            released: (LogIndex::default(), active.position()),
             active,
             unsynced: Vec::new(),
             payload_bytes_max: payload_room - record::HEADER_BYTES,
-            released: LogIndex::default(),
             vouched,
             buffer: Vec::new(),
         }
@@ -237,7 +224,7 @@ impl Wal {
     /// # Panics
     ///
     /// When `set` does not follow the log: to go on would be to lose or to fork data.
-    pub(crate) fn append(&mut self, set: &WriteSet) -> Result<(), WalError> {
+    pub fn append(&mut self, set: &WriteSet) -> Result<(), WalError> {
         let watermark = self.durable.watermark()?;
         record::encode(&mut self.buffer, set);
         let payload_bytes = self.buffer.len() - record::HEADER_BYTES;
@@ -249,9 +236,6 @@ impl Wal {
         if let Err(reason) = self.state.follow(set) {
             panic!("{reason}: {:?} after {:?}", set, self.state.last());
         }
-        if set.truncate_from.is_some() {
-            self.sealed.iter_mut().for_each(|segment| segment.follow(set));
-        }
         self.active.write(&mut self.buffer, watermark);
         self.vouched = false;
         Ok(())
@@ -262,7 +246,7 @@ impl Wal {
     /// # Errors
     ///
     /// When the disk refuses: the log is poisoned then, and what it holds is known only after a reopening.
-    pub(crate) fn sync(&mut self) -> Result<(), WalError> {
+    pub fn sync(&mut self) -> Result<(), WalError> {
         let end = self.active.position();
         if self.durable.watermark()? == end {
             return Ok(());
@@ -274,7 +258,7 @@ impl Wal {
     }
 
     /// Something that makes what was appended so far durable, on another thread.
-    pub(crate) fn syncer(&mut self) -> Syncer {
+    pub fn syncer(&mut self) -> Syncer {
         self.forget_synced();
         let mut segments = self.unsynced.clone();
         segments.push(self.active.unsynced.clone());
@@ -293,8 +277,8 @@ impl Wal {
     /// # Errors
     ///
     /// [`WalError::NoSpace`], [`WalError::TooLarge`] and [`WalError::Poisoned`].
-    pub(crate) fn room(&mut self, payload_bytes: usize, reserve: Reserve) -> Result<(), WalError> {
-        let _ = self.durable.watermark()?;
+    pub fn room(&mut self, payload_bytes: usize, reserve: Reserve) -> Result<(), WalError> {
+        self.durable.watermark()?;
         self.check_size(payload_bytes)?;
         self.pool.settle(Patience::None);
         if self.has_spares_for(payload_bytes, reserve) {
@@ -318,7 +302,7 @@ impl Wal {
     }
 
     /// The largest payload that a record may have.
-    pub(crate) fn payload_bytes_max(&self) -> usize {
+    pub fn payload_bytes_max(&self) -> usize {
         self.payload_bytes_max
     }
 
@@ -326,50 +310,52 @@ impl Wal {
     /// segment to be used again or removed. Cheap when there is none.
     ///
     /// After a failure each call asks for another attempt; so it should come at the pace of those.
-    pub(crate) fn spare_wanted(&mut self) -> Option<SpareJob> {
+    pub fn spare_wanted(&mut self) -> Option<SpareJob> {
         self.retire_released();
         self.pool.job()
     }
 
     /// Gives up the entries up to `upto`, which a durable snapshot covers that the log has a mark of. Segments
     /// with no others go as soon as the mark is durable; [`Wal::spare_wanted`] has the work.
-    pub(crate) fn release(&mut self, upto: LogIndex) {
-        let marked = self.state.snapshot.map_or(LogIndex::default(), |snapshot| snapshot.index);
-        self.released = self.released.max(upto.min(marked));
+    pub fn release(&mut self, upto: LogIndex) {
+        self.released = (upto.min(self.state.marked().index), self.active.position());
     }
 
     fn retire_released(&mut self) {
-        let Ok(watermark) = self.durable.watermark() else { return };
-        // The opening record after the last one to go restates what goes with them: it must be durable.
-        let gone = |segment: &Sealed| {
-            !segment.overwritten
-                && segment.last.index <= self.released
-                && watermark > Position::start_of(segment.sequence + 1)
+        let (upto, marked_before) = self.released;
+        let Some(watermark) = self.durable.watermark().ok().filter(|watermark| *watermark >= marked_before)
+        else {
+            return;
         };
-        let Some(newest) = self.sealed.iter().rposition(gone) else { return };
-        self.state.begin_after(self.sealed[newest].last);
-        for segment in self.sealed.drain(..=newest) {
-            self.pool.retire(segment.sequence, segment.bytes);
+        while let Some(oldest) = self.sealed.front() {
+            // The next opening record restates what goes with this segment: it must be durable before.
+            let opening = Position::start_of(oldest.sequence + 1);
+            if oldest.last > upto || watermark <= opening {
+                return;
+            }
+            self.state.begin_after(oldest.last);
+            self.pool.retire(oldest.sequence, oldest.bytes);
+            self.sealed.pop_front();
         }
     }
 
     /// How many bytes the segments have that hold the log.
-    pub(crate) fn bytes(&self) -> u64 {
+    pub fn bytes(&self) -> u64 {
         self.sealed.iter().map(|segment| u64::from(segment.bytes)).sum::<u64>() + u64::from(self.active.bytes)
     }
 
     /// The position of the first entry that the log still has, or that it will have.
-    pub(crate) fn first_index(&self) -> LogIndex {
+    pub fn first_index(&self) -> LogIndex {
         self.state.first_index()
     }
 
     /// The last entry; the one before the log, when the log has none.
-    pub(crate) fn last(&self) -> EntryId {
+    pub fn last(&self) -> EntryId {
         self.state.last()
     }
 
     /// Whose log it is.
-    pub(crate) fn identity(&self) -> Identity {
+    pub fn identity(&self) -> Identity {
         self.identity
     }
 
@@ -379,7 +365,7 @@ impl Wal {
     /// # Errors
     ///
     /// Those of [`Wal::sync`].
-    pub(crate) fn close(mut self) -> Result<(), WalError> {
+    pub fn close(mut self) -> Result<(), WalError> {
         self.sync()?;
         self.vouch()
     }
@@ -407,7 +393,8 @@ impl Wal {
         let full = std::mem::replace(&mut self.active, next);
         self.forget_synced();
         self.unsynced.push(full.unsynced);
-        self.sealed.push_back(Sealed::new(full.sequence, full.bytes, self.state.last()));
+        let last = self.state.last().index;
+        self.sealed.push_back(Sealed { sequence: full.sequence, bytes: full.bytes, last });
         self.write_opening(full.end, watermark);
         Ok(())
     }

@@ -56,19 +56,19 @@ mod sync;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use disk::{Disk, Region, Sink, Source, SyncRegion};
+pub use disk::{Disk, Region, Sink, Source, SyncRegion};
 pub use error::WalError;
-pub(crate) use files::FileDisk;
-pub(crate) use log::{Reserve, Wal, WalSettings};
-pub(crate) use recovery::{Recovery, ReplayError};
+pub use files::FileDisk;
+pub use log::{Reserve, Wal, WalSettings};
+pub use recovery::{Recovery, ReplayError};
 pub use segment::Identity;
-pub(crate) use simulated::SimulatedDisk;
-pub(crate) use snapshot::{
+pub use simulated::SimulatedDisk;
+pub use snapshot::{
     SnapshotHeader, SnapshotKind, SnapshotReader, SnapshotWriter, open_snapshot, remove_snapshots_before,
     save_snapshot, snapshots,
 };
-pub(crate) use spares::SpareJob;
-pub(crate) use sync::Syncer;
+pub use spares::SpareJob;
+pub use sync::Syncer;
 
 /// What is added to a file's name until the file is complete.
 const UNFINISHED: &str = ".tmp";

@@ -157,9 +157,9 @@ mod tests {
     fn golden_bytes() {
         let segment = segment_with(Seal::new(0x1122_3344_5566_7788), 64, "abc");
         let golden: [u8; 32] = [
-            0x08, 0xca, 0xad, 0xd5, // tag
+            0x8b, 0xea, 0x63, 0x02, // tag
             4, 0, 0, 0, // length
-            0x62, 0x2c, 0x6b, 0x95, // crc32
+            0xb4, 0xad, 0x7c, 0xb4, // crc32
             0, 16, 0, 0, // synced offset
             3, 0, 0, 0, 0, 0, 0, 0, // synced sequence
             3, b'a', b'b', b'c', // payload

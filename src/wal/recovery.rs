@@ -16,7 +16,7 @@ use crate::types::LogIndex;
 
 /// What a log holds, by reading it from beginning to end. Nothing is written before [`Recovery::into_wal`].
 #[derive(Debug)]
-pub(crate) struct Recovery {
+pub struct Recovery {
     files: Files,
     segments: Segments,
     found: Option<Found>,
@@ -24,7 +24,7 @@ pub(crate) struct Recovery {
 
 /// Why entries could not be replayed.
 #[derive(Debug)]
-pub(crate) enum ReplayError<E> {
+pub enum ReplayError<E> {
     /// The log could not be read.
     Log(WalError),
     /// The receiver of the entries refused one.
@@ -62,7 +62,7 @@ impl Recovery {
     ///
     /// When the disk cannot be read, or holds something else than one whole log, at most torn at its end. The
     /// error names file and offset.
-    pub(crate) fn scan(disk: Arc<dyn Disk>) -> Result<Self, WalError> {
+    pub fn scan(disk: Arc<dyn Disk>) -> Result<Self, WalError> {
         Self::scan_files(Files(disk))
     }
 
@@ -73,32 +73,32 @@ impl Recovery {
     }
 
     /// Whose log it is; `None` when there is none yet.
-    pub(crate) fn identity(&self) -> Option<Identity> {
+    pub fn identity(&self) -> Option<Identity> {
         self.found.as_ref().map(|found| found.active.identity)
     }
 
     /// The hard state that was written last, if ever.
-    pub(crate) fn hard_state(&self) -> Option<HardState> {
+    pub fn hard_state(&self) -> Option<HardState> {
         self.found.as_ref().and_then(|found| found.state.hard_state)
     }
 
     /// The entry up to which the newest snapshot covers the log.
-    pub(crate) fn snapshot_mark(&self) -> Option<EntryId> {
+    pub fn snapshot_mark(&self) -> Option<EntryId> {
         self.found.as_ref().and_then(|found| found.state.snapshot)
     }
 
     /// The position of the first entry that the log has, or that it will have.
-    pub(crate) fn first_index(&self) -> LogIndex {
+    pub fn first_index(&self) -> LogIndex {
         self.found.as_ref().map_or(LogIndex::new(1), |found| found.state.first_index())
     }
 
     /// The last entry; the one before the log, when the log has none.
-    pub(crate) fn last(&self) -> EntryId {
+    pub fn last(&self) -> EntryId {
         self.found.as_ref().map(|found| found.state.last()).unwrap_or_default()
     }
 
     /// The file and the offset at which a torn write was found that [`Recovery::into_wal`] will cut.
-    pub(crate) fn torn(&self) -> Option<(PathBuf, u64)> {
+    pub fn torn(&self) -> Option<(PathBuf, u64)> {
         let found = self.found.as_ref()?;
         let torn = found.torn_end > found.end.offset || !found.torn.is_empty();
         torn.then(|| (self.files.path(&name_of(found.end.sequence)), u64::from(found.end.offset)))
@@ -110,13 +110,13 @@ impl Recovery {
     /// # Errors
     ///
     /// When the log can no longer be read as it was scanned, or the receiver refuses an entry.
-    pub(crate) fn replay<E>(
+    pub fn replay<E>(
         &self,
         from: LogIndex,
         mut receiver: impl FnMut(Entry) -> Result<(), E>,
     ) -> Result<(), ReplayError<E>> {
         let Some(found) = &self.found else { return Ok(()) };
-        let sealed = found.sealed.iter().filter(|(sealed, _)| sealed.last.index >= from);
+        let sealed = found.sealed.iter().filter(|(sealed, _)| sealed.last >= from);
         let ends = sealed.map(|(sealed, end)| Position { sequence: sealed.sequence, offset: *end });
         let mut memory = Vec::new();
         for end in ends.chain([found.end]) {
@@ -163,11 +163,13 @@ impl Recovery {
     /// # Errors
     ///
     /// [`WalError::NoLog`] when there is none, and those of the disk.
-    pub(crate) fn into_wal(self, settings: WalSettings) -> Result<Wal, WalError> {
+    pub fn into_wal(self, settings: WalSettings) -> Result<Wal, WalError> {
         let Some(found) = &self.found else {
             return Err(WalError::NoLog { path: self.files.path("") });
         };
         let maker = Maker::new(self.files.clone(), found.active.identity, settings);
+        // A run that was interrupted may have named a file without making the name durable.
+        self.files.sync_directory()?;
         self.repair_headers()?;
         let spares = self.keep_spares(found, maker.segment_bytes)?;
         let region = self.cut_and_sync(found)?;

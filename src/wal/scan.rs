@@ -136,7 +136,12 @@ pub(super) fn scan(files: &Files, headers: &[Header]) -> Result<Option<Found>, W
         vouched: false,
         overwritten: Overwritten::default(),
     };
-    scan.walk(segment, later).map(Some)
+    let found = scan.walk(segment, later)?;
+    if found.state.first_index() > found.state.marked().index.next() {
+        let what = "the log does not begin where its snapshot ends";
+        return Err(WalError::damaged(files.path(&name_of(first.sequence)), RECORDS_START, what));
+    }
+    Ok(Some(found))
 }
 
 /// A log whose first opening record is not whole has not begun, unless something says otherwise.
@@ -169,8 +174,9 @@ impl Scan<'_> {
             }
             let Some((next, rest)) = later.split_first() else { break };
             let Some(opened) = self.open_next(*next)? else { break };
-            let sealed = Sealed::new(self.end.sequence, segment.header.bytes, self.state.last());
-            self.sealed.push_back((sealed, self.end.offset));
+            let Position { sequence, offset } = self.end;
+            let last = self.state.last().index;
+            self.sealed.push_back((Sealed { sequence, bytes: segment.header.bytes, last }, offset));
             self.end = opened;
             segment = Segment::load(self.files, *next, segment.into_memory())?;
             later = rest;
@@ -201,14 +207,11 @@ impl Scan<'_> {
         }
         self.watermark = record.watermark;
         let set = segment.write_set(self.files, record)?;
-        let first_index = self.state.first_index();
-        self.state.follow(&set).map_err(damaged)?;
-        self.sealed.iter_mut().for_each(|(sealed, _)| sealed.follow(&set));
+        let replaced = self.state.follow(&set).map_err(damaged)?;
         if let Some(from) = set.truncate_from {
             self.overwritten.add(here, from);
         }
-        if self.state.first_index() != first_index {
-            // A snapshot took the place of all entries, those of this very record included.
+        if replaced {
             self.overwritten.add(segment.position(record.end), LogIndex::default());
         }
         self.vouched = record.watermark == here && set == WriteSet::default();
@@ -223,8 +226,9 @@ impl Scan<'_> {
             // What stood between is not there: `look_beyond` says whether it ever was, durably.
             return Ok(None);
         }
-        let expected = Opening::new(self.end.offset, &self.state);
-        if opening != expected || record.watermark < self.watermark || record.watermark > self.end {
+        let follows =
+            self.state.is_last(opening.last) && opening == Opening::new(self.end.offset, &self.state);
+        if !follows || record.watermark < self.watermark || record.watermark > self.end {
             return Err(segment.damaged(
                 self.files,
                 record.offset,

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::UNFINISHED;
 use super::disk::{Disk, Region, Sink, Source, SyncRegion};
 use super::segment::mix;
 
@@ -22,7 +23,7 @@ const SECTOR_BYTES: usize = 512;
 
 /// A disk in memory. Clones are the same disk.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct SimulatedDisk(Arc<Mutex<State>>);
+pub struct SimulatedDisk(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -42,7 +43,7 @@ struct FileId(u64);
 #[derive(Clone, Debug)]
 enum NameChange {
     Link(String, FileId),
-    Rename(String, String),
+    Rename(String, String, FileId),
     Remove(String),
 }
 
@@ -145,7 +146,7 @@ impl Random {
 
 impl SimulatedDisk {
     /// An empty disk.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self::default()
     }
 
@@ -154,7 +155,7 @@ impl SimulatedDisk {
     /// Of the sectors that were written since the last sync of their file, any may be there, in any state
     /// that they had since then; in one of each file's, old and new bytes may be mixed. Of the changes of
     /// names since the last sync of the directory, the first ones are there, or any of them.
-    pub(crate) fn power_loss(&self, seed: u64) -> Self {
+    pub fn power_loss(&self, seed: u64) -> Self {
         let mut random = Random(seed);
         let state = self.0.lock();
         let names = state.names_after_power_loss(&mut random);
@@ -168,25 +169,37 @@ impl SimulatedDisk {
         Self(Arc::new(Mutex::new(State { files, names, durable_names, next_id, ..State::default() })))
     }
 
-    /// Lets a sync fail: the next one with 0, the one after it with 1. What it was to make durable is not,
-    /// though it can still be read.
-    pub(crate) fn fail_sync(&self, after: u64) {
+    /// Lets a sync fail: the next one with 0, the one after it with 1. What it was to make durable can still
+    /// be read, but is not made durable by later syncs either, unless it is written again.
+    pub fn fail_sync(&self, after: u64) {
         self.0.lock().faults.failing_sync = Some(after);
     }
 
     /// Lets everything stop after so many more operations that change the disk, as if the process were
     /// killed there: what it does then has no effect, and fails where it can.
-    pub(crate) fn stop_after(&self, operations: u64) {
+    pub fn stop_after(&self, operations: u64) {
         self.0.lock().faults.stop_after = Some(operations);
     }
 
+    /// What a new process finds: all faults end, and unfinished files are removed, as [`FileDisk::open`] does.
+    ///
+    /// [`FileDisk::open`]: super::FileDisk::open
+    pub fn restart(&self) {
+        let mut state = self.0.lock();
+        state.faults = Faults::default();
+        let unfinished = state.names.keys().filter(|name| name.ends_with(UNFINISHED));
+        for name in unfinished.cloned().collect::<Vec<_>>() {
+            state.change_names(NameChange::Remove(name));
+        }
+    }
+
     /// How many bytes all files together may have; beyond that the disk is full.
-    pub(crate) fn set_capacity(&self, bytes: Option<u64>) {
+    pub fn set_capacity(&self, bytes: Option<u64>) {
         self.0.lock().faults.capacity = bytes;
     }
 
     /// How many syncs succeeded so far.
-    pub(crate) fn syncs(&self) -> u64 {
+    pub fn syncs(&self) -> u64 {
         self.0.lock().syncs
     }
 
@@ -195,7 +208,7 @@ impl SimulatedDisk {
     /// # Panics
     ///
     /// When there is no such file or bit.
-    pub(crate) fn flip_bit(&self, name: &str, bit: usize) {
+    pub fn flip_bit(&self, name: &str, bit: usize) {
         self.rot(name, |content| content[bit / 8] ^= 1 << (bit % 8));
     }
 
@@ -204,7 +217,7 @@ impl SimulatedDisk {
     /// # Panics
     ///
     /// When there is no such file or place.
-    pub(crate) fn overwrite(&self, name: &str, offset: usize, bytes: &[u8]) {
+    pub fn overwrite(&self, name: &str, offset: usize, bytes: &[u8]) {
         self.rot(name, |content| content[offset..offset + bytes.len()].copy_from_slice(bytes));
     }
 
@@ -213,7 +226,7 @@ impl SimulatedDisk {
     /// # Panics
     ///
     /// When there is no such file.
-    pub(crate) fn truncate(&self, name: &str, bytes: usize) {
+    pub fn truncate(&self, name: &str, bytes: usize) {
         self.rot(name, |content| content.truncate(bytes));
     }
 
@@ -222,13 +235,13 @@ impl SimulatedDisk {
     /// # Panics
     ///
     /// When there is no such file.
-    pub(crate) fn content(&self, name: &str) -> Vec<u8> {
+    pub fn content(&self, name: &str) -> Vec<u8> {
         let state = self.0.lock();
         state.files[&state.names[name]].present.clone()
     }
 
     /// A disk of its own with the same present content, all durable.
-    pub(crate) fn copy(&self) -> Self {
+    pub fn copy(&self) -> Self {
         let state = self.0.lock();
         let copies =
             state.names.values().map(|id| (*id, FileState::holding(state.files[id].present.clone())));
@@ -297,11 +310,15 @@ impl State {
     }
 
     fn sync_file(&mut self, id: FileId) -> io::Result<()> {
-        self.begin_sync()?;
+        let begun = self.begin_sync();
         if let Some(file) = self.files.get_mut(&id) {
-            file.sync();
+            match begun {
+                Ok(()) => file.sync(),
+                // The system takes what it could not write for written: the next sync will not try again.
+                Err(_) => file.unsynced.clear(),
+            }
         }
-        Ok(())
+        begun
     }
 
     /// Adds `bytes` to the end of a file.
@@ -328,16 +345,18 @@ impl State {
 }
 
 impl NameChange {
-    /// Does nothing when what it is about is not there: then the change that made it was lost.
+    /// Names stand for files in the directory itself: a rename that survives brings the file that it was made
+    /// for, whatever else was lost.
     fn apply(&self, names: &mut BTreeMap<String, FileId>) {
         match self {
             Self::Link(name, id) => {
                 names.insert(name.clone(), *id);
             }
-            Self::Rename(from, to) => {
-                if let Some(id) = names.remove(from) {
-                    names.insert(to.clone(), id);
+            Self::Rename(from, to, id) => {
+                if names.get(from) == Some(id) {
+                    names.remove(from);
                 }
+                names.insert(to.clone(), *id);
             }
             Self::Remove(name) => {
                 names.remove(name);
@@ -380,8 +399,8 @@ impl Disk for SimulatedDisk {
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut state = self.0.lock();
         state.operate()?;
-        state.find(from)?;
-        state.change_names(NameChange::Rename(from.to_owned(), to.to_owned()));
+        let id = state.find(from)?;
+        state.change_names(NameChange::Rename(from.to_owned(), to.to_owned(), id));
         Ok(())
     }
 

@@ -51,7 +51,7 @@ const CHUNK_BYTES: usize = 256 << 10;
 
 /// What a stream was written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SnapshotKind {
+pub enum SnapshotKind {
     /// To take the place of the log's beginning.
     Snapshot,
     /// To be kept elsewhere and restored from.
@@ -73,17 +73,17 @@ impl SnapshotKind {
 
 /// What a snapshot is of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct SnapshotHeader {
+pub struct SnapshotHeader {
     /// What it was written for.
-    pub(crate) kind: SnapshotKind,
+    pub kind: SnapshotKind,
     /// The member that wrote it, and its cluster.
-    pub(crate) identity: Identity,
+    pub identity: Identity,
     /// The last entry that it covers.
-    pub(crate) last: EntryId,
+    pub last: EntryId,
     /// Who the members were then.
-    pub(crate) config: Config,
+    pub config: Config,
     /// What the caller wants to know before it reads the content.
-    pub(crate) meta: Vec<u8>,
+    pub meta: Vec<u8>,
 }
 
 /// The part of the header that is encoded.
@@ -98,7 +98,7 @@ struct EncodedHeader {
 }
 
 /// Writes a snapshot to anything. Without [`SnapshotWriter::finish`] it is incomplete, and known to be.
-pub(crate) struct SnapshotWriter<W: Write> {
+pub struct SnapshotWriter<W: Write> {
     writer: W,
     /// The payload of the chunk that is being filled, behind room for its prefix.
     chunk: Vec<u8>,
@@ -113,7 +113,7 @@ impl<W: Write> SnapshotWriter<W> {
     /// # Errors
     ///
     /// Those of `writer`.
-    pub(crate) fn new(mut writer: W, header: &SnapshotHeader) -> io::Result<Self> {
+    pub fn new(mut writer: W, header: &SnapshotHeader) -> io::Result<Self> {
         let encoded = codec::encode(&EncodedHeader {
             cluster: header.identity.cluster,
             member: header.identity.member,
@@ -142,7 +142,7 @@ impl<W: Write> SnapshotWriter<W> {
     /// # Errors
     ///
     /// Those of the writer.
-    pub(crate) fn finish(mut self) -> io::Result<W> {
+    pub fn finish(mut self) -> io::Result<W> {
         self.end_chunk()?;
         let mut end = [0; CHUNK_PREFIX_BYTES + END_BYTES];
         end[8..16].copy_from_slice(&self.chunks.to_le_bytes());
@@ -200,7 +200,7 @@ impl<W: Write> Write for SnapshotWriter<W> {
 /// What is wrong comes as a [`WalError`], wrapped in an [`io::Error`] where [`Read`] wants one; see
 /// [`SnapshotReader::error`]. The end has been checked when `read` returned 0.
 #[derive(Debug)]
-pub(crate) struct SnapshotReader<R: Read> {
+pub struct SnapshotReader<R: Read> {
     reader: R,
     path: PathBuf,
     header: SnapshotHeader,
@@ -221,7 +221,7 @@ impl<R: Read> SnapshotReader<R> {
     /// # Errors
     ///
     /// When it is not the header of a snapshot, or not whole.
-    pub(crate) fn new(mut reader: R, path: impl Into<PathBuf>) -> Result<Self, WalError> {
+    pub fn new(mut reader: R, path: impl Into<PathBuf>) -> Result<Self, WalError> {
         let path = path.into();
         let mut input = Input { reader: &mut reader, path: &path, offset: 0 };
         let header = input.header()?;
@@ -241,7 +241,7 @@ impl<R: Read> SnapshotReader<R> {
     }
 
     /// What the snapshot is of.
-    pub(crate) fn header(&self) -> &SnapshotHeader {
+    pub fn header(&self) -> &SnapshotHeader {
         &self.header
     }
 
@@ -250,13 +250,13 @@ impl<R: Read> SnapshotReader<R> {
     /// # Errors
     ///
     /// When something is wrong with it.
-    pub(crate) fn verify(mut self) -> Result<(), WalError> {
+    pub fn verify(mut self) -> Result<(), WalError> {
         while self.next_chunk()? {}
         Ok(())
     }
 
     /// The error that [`Read`] had to wrap.
-    pub(crate) fn error(&self, error: io::Error) -> WalError {
+    pub fn error(&self, error: io::Error) -> WalError {
         match error.downcast::<WalError>() {
             Ok(error) => error,
             Err(source) => WalError::io("read", self.path.clone(), source),
@@ -404,7 +404,7 @@ pub(super) fn index_of(name: &str) -> Option<LogIndex> {
 /// # Errors
 ///
 /// Those of `content` and of the disk, [`WalError::NoSpace`] among them. Nothing is left behind then.
-pub(crate) fn save_snapshot(
+pub fn save_snapshot(
     disk: &Arc<dyn Disk>,
     header: &SnapshotHeader,
     content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -442,7 +442,7 @@ fn write_file(
 /// # Errors
 ///
 /// Those of the disk.
-pub(crate) fn snapshots(disk: &Arc<dyn Disk>) -> Result<Vec<LogIndex>, WalError> {
+pub fn snapshots(disk: &Arc<dyn Disk>) -> Result<Vec<LogIndex>, WalError> {
     let names = Files(Arc::clone(disk)).names()?;
     Ok(names.iter().filter_map(|name| index_of(name)).collect())
 }
@@ -452,7 +452,7 @@ pub(crate) fn snapshots(disk: &Arc<dyn Disk>) -> Result<Vec<LogIndex>, WalError>
 /// # Errors
 ///
 /// Those of the disk and of [`SnapshotReader::new`].
-pub(crate) fn open_snapshot(
+pub fn open_snapshot(
     disk: &Arc<dyn Disk>,
     index: LogIndex,
 ) -> Result<SnapshotReader<Box<dyn Source>>, WalError> {
@@ -466,7 +466,7 @@ pub(crate) fn open_snapshot(
 /// # Errors
 ///
 /// Those of the disk.
-pub(crate) fn remove_snapshots_before(disk: &Arc<dyn Disk>, index: LogIndex) -> Result<(), WalError> {
+pub fn remove_snapshots_before(disk: &Arc<dyn Disk>, index: LogIndex) -> Result<(), WalError> {
     let files = Files(Arc::clone(disk));
     for old in snapshots(disk)?.into_iter().filter(|old| *old < index) {
         files.remove(&name_of(old))?;

@@ -106,7 +106,7 @@ enum Plan {
 ///
 /// The log takes what came of it when it next needs a spare, and does the work itself when it needs one
 /// before that. A job that is dropped was not done.
-pub(crate) struct SpareJob {
+pub struct SpareJob {
     maker: Maker,
     plan: Plan,
     progress: Arc<Mutex<Progress>>,
@@ -118,7 +118,7 @@ impl SpareJob {
     /// # Errors
     ///
     /// Those of the disk, to be reported: the log has learned of them. [`WalError::NoSpace`] is not final.
-    pub(crate) fn run(self) -> Result<(), WalError> {
+    pub fn run(self) -> Result<(), WalError> {
         let mut progress = self.progress.lock();
         if !matches!(*progress, Progress::Waiting) {
             return Ok(());

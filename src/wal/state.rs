@@ -5,10 +5,13 @@
 use crate::entry::{EntryId, HardState, WriteSet};
 use crate::types::{LogIndex, Term};
 
+/// The term of an entry that is covered by a snapshot and was released; no leader has it.
+const UNKNOWN: Term = Term::new(0);
+
 /// The sum of a log's write-sets.
 ///
 /// Invariants: the entries are at consecutive positions from `before.index + 1` to `last().index`; their terms
-/// never decrease; the snapshot mark never goes back.
+/// never decrease; the snapshot mark never goes back, and what it covers is never truncated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LogState {
     pub(super) hard_state: Option<HardState>,
@@ -36,12 +39,12 @@ impl LogState {
         self.last
     }
 
-    /// Follows `set`.
+    /// Follows `set`; says whether a snapshot takes the place of all entries, those in `set` included.
     ///
     /// # Errors
     ///
     /// Says why `set` cannot follow; the state is then as if it had followed a part of it.
-    pub(super) fn follow(&mut self, set: &WriteSet) -> Result<(), &'static str> {
+    pub(super) fn follow(&mut self, set: &WriteSet) -> Result<bool, &'static str> {
         if set.hard_state.is_some() {
             self.hard_state = set.hard_state;
         }
@@ -51,15 +54,20 @@ impl LogState {
         for entry in &set.entries {
             self.push(entry.id)?;
         }
-        if let Some(snapshot) = set.snapshot {
-            self.mark(snapshot)?;
-        }
-        Ok(())
+        set.snapshot.map_or(Ok(false), |snapshot| self.mark(snapshot))
     }
 
     fn truncate(&mut self, from: LogIndex) -> Result<(), &'static str> {
-        if from < self.first_index() || from > self.last.index.next() {
-            return Err("a truncation reaches beyond the log");
+        if from <= self.marked().index || from > self.last.index.next() {
+            return Err("a truncation reaches beyond the log or into its snapshot");
+        }
+        if from < self.first_index() {
+            // The segments before this one were released, and the entry that it names as the last one of
+            // those was overwritten. What took its place follows here.
+            self.before = match self.marked() {
+                marked if marked.index == from.previous() => marked,
+                _ => EntryId { term: UNKNOWN, index: from.previous() },
+            };
         }
         self.terms.retain(|(first, _)| *first < from);
         self.last = match self.terms.last() {
@@ -81,30 +89,57 @@ impl LogState {
     }
 
     /// A snapshot beyond the last entry takes the place of all entries: the log goes on after it.
-    fn mark(&mut self, snapshot: EntryId) -> Result<(), &'static str> {
-        if self.snapshot.is_some_and(|before| before.index > snapshot.index) {
+    fn mark(&mut self, snapshot: EntryId) -> Result<bool, &'static str> {
+        if self.marked().index > snapshot.index {
             return Err("a snapshot mark goes back");
         }
+        if self.term_at(snapshot.index).is_some_and(|term| term != snapshot.term) {
+            return Err("a snapshot mark names another entry than the log has there");
+        }
         self.snapshot = Some(snapshot);
-        if snapshot.index > self.last.index {
+        let replaces = snapshot.index > self.last.index;
+        if replaces {
             *self = Self::after(snapshot, self.hard_state, self.snapshot);
         }
-        Ok(())
+        Ok(replaces)
     }
 
-    /// Forgets the entries before the one that follows `before`.
-    pub(super) fn begin_after(&mut self, before: EntryId) {
-        if before.index <= self.before.index || before.index > self.last.index {
+    /// The entry up to which a snapshot covers the log; the one before all when there is none.
+    pub(super) fn marked(&self) -> EntryId {
+        self.snapshot.unwrap_or_default()
+    }
+
+    /// The term of the entry at `index`, if the log has it.
+    fn term_at(&self, index: LogIndex) -> Option<Term> {
+        if index < self.first_index() || index > self.last.index {
+            return None;
+        }
+        let later = self.terms.partition_point(|(first, _)| *first <= index);
+        self.terms[..later].last().map(|(_, term)| *term)
+    }
+
+    /// Learns the id of the last entry from elsewhere; false when that cannot be it.
+    pub(super) fn is_last(&mut self, last: EntryId) -> bool {
+        if self.last.term == UNKNOWN && self.last.index == last.index && self.last == self.before {
+            (self.before, self.last) = (last, last);
+        }
+        self.last == last
+    }
+
+    /// Forgets the entries up to `index`, if the log has more.
+    pub(super) fn begin_after(&mut self, index: LogIndex) {
+        let Some(term) = self.term_at(index) else { return };
+        self.before = EntryId { term, index };
+        if index == self.last.index {
+            self.terms.clear();
             return;
         }
-        let keep = self.terms.partition_point(|(first, _)| *first <= before.index.next());
-        self.terms.drain(..keep.saturating_sub(1));
-        if before.index == self.last.index {
-            self.terms.clear();
-        } else if let Some((first, _)) = self.terms.first_mut() {
-            *first = before.index.next();
+        let first = index.next();
+        let later = self.terms.partition_point(|(start, _)| *start <= first);
+        self.terms.drain(..later.saturating_sub(1));
+        if let Some((start, _)) = self.terms.first_mut() {
+            *start = first;
         }
-        self.before = before;
     }
 }
 
@@ -159,7 +194,21 @@ mod tests {
         {
             assert!(state.clone().follow(&set).is_err(), "{set:?}");
         }
-        assert!(state.follow(&mark(1, 1)).is_err());
+    }
+
+    #[test]
+    fn a_beginning_that_was_overwritten_is_followed() {
+        let mut state = LogState::after(id(3, 9), None, None);
+        state.follow(&truncation(6)).unwrap();
+        assert_eq!(state.first_index(), LogIndex::new(6));
+        assert!(!state.clone().is_last(id(2, 4)));
+        assert!(state.clone().is_last(id(2, 5)));
+        state.follow(&entries(&[(2, 6), (2, 7)])).unwrap();
+        assert_eq!(state.last(), id(2, 7));
+        state.follow(&mark(2, 6)).unwrap();
+        state.begin_after(LogIndex::new(6));
+        state.follow(&truncation(7)).unwrap();
+        assert_eq!(state.last(), id(2, 6));
     }
 
     #[test]
@@ -179,12 +228,12 @@ mod tests {
         state.follow(&entries(&[(1, 1), (1, 2), (3, 3), (3, 4)])).unwrap();
         for (before, truncated) in [(id(1, 1), id(1, 2)), (id(1, 2), id(1, 2)), (id(3, 3), id(3, 3))] {
             let mut state = state.clone();
-            state.begin_after(before);
+            state.begin_after(before.index);
             assert_eq!((state.first_index(), state.last()), (before.index.next(), id(3, 4)));
             state.follow(&truncation(truncated.index.next().get())).unwrap();
             assert_eq!(state.last(), truncated);
         }
-        state.begin_after(id(3, 4));
+        state.begin_after(LogIndex::new(4));
         assert_eq!((state.first_index(), state.last()), (LogIndex::new(5), id(3, 4)));
         state.follow(&entries(&[(3, 5)])).unwrap();
         state.follow(&truncation(5)).unwrap();

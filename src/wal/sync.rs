@@ -53,7 +53,7 @@ pub(super) struct Unsynced {
 }
 
 /// Makes what had been appended when it was made durable, on whatever thread runs it.
-pub(crate) struct Syncer {
+pub struct Syncer {
     pub(super) files: Files,
     /// In the order of the log.
     pub(super) segments: Vec<Unsynced>,
@@ -68,8 +68,8 @@ impl Syncer {
     /// # Errors
     ///
     /// When a sync fails, or one had failed before; the log is then poisoned.
-    pub(crate) fn run(self) -> Result<(), WalError> {
-        let _ = self.durable.watermark()?;
+    pub fn run(self) -> Result<(), WalError> {
+        self.durable.watermark()?;
         sync_all(&self.files, self.segments.iter(), self.upto, &self.durable)
     }
 }

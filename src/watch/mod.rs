@@ -48,9 +48,8 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use catch_up::Content;
 pub(crate) use history::{HISTORY_CAPACITY_DEFAULT, History};
 pub use hub::WatchStats;
-pub(crate) use hub::{CatchUp, Hub, WATCH_CAPACITY_DEFAULT, WatchRequest};
+pub(crate) use hub::{CatchUp, Hub, WatchRequest};
 pub use stream::{Watch, WatchIter};
 pub use subscription::Subscription;

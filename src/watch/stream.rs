@@ -25,7 +25,7 @@ use crate::key::Key;
 /// are more, it is served from the history of the store. Where that does not reach back far enough either, the
 /// subscriber gets an [`Event::Resync`] with what is there now, and then what follows.
 ///
-/// ```ignore
+/// ```
 /// let store = spinney::Store::in_memory();
 /// let watch = store.watch("/jobs").recursive().start()?;
 /// store.set("/jobs/7", "queued")?;
@@ -38,7 +38,7 @@ use crate::key::Key;
 ///
 /// A watch may begin in the past: here with the change after the one that was read last.
 ///
-/// ```ignore
+/// ```
 /// let store = spinney::Store::in_memory();
 /// let seen = store.set("/a", "1")?.index();
 /// store.set("/a", "2")?;
@@ -104,7 +104,7 @@ impl Watch {
     /// The channel itself, for [`crossbeam_channel::select!`]. A clone of it does not keep the watch: it ends
     /// when the watch is dropped, after what was sent before.
     ///
-    /// ```ignore
+    /// ```
     /// use std::time::Duration;
     /// use crossbeam_channel::{after, select};
     ///
@@ -133,7 +133,7 @@ impl Watch {
     ///
     /// When the system has no thread to give.
     ///
-    /// ```ignore
+    /// ```
     /// use std::sync::mpsc;
     ///
     /// let store = spinney::Store::in_memory();

@@ -28,30 +28,6 @@ impl<'a, T: Named + Clone> Iter<'a, T> {
         }
         iter
     }
-
-    /// A walk that begins with the first child whose name is not less than `name`.
-    pub(super) fn from(root: Option<&'a Page<T>>, name: &[u8]) -> Self {
-        let mut iter = Self::empty();
-        let mut next = root;
-        while let Some(page) = next.take() {
-            match page {
-                Page::Few(few) => {
-                    let (Ok(position) | Err(position)) = few.find(name);
-                    iter.items = Items::Few(few.0[position..].iter());
-                }
-                Page::Leaf(leaf) => {
-                    let position = leaf.slots.partition_point(|slot| slot.name() < name);
-                    iter.items = Items::Leaf(leaf.slots[position..].iter());
-                }
-                Page::Inner(inner) => {
-                    let mut level = inner.branches[inner.route(name)..].iter();
-                    next = level.next().map(|branch| &*branch.page);
-                    iter.above.push(level);
-                }
-            }
-        }
-        iter
-    }
 }
 
 impl<'a, T> Iter<'a, T> {

@@ -138,11 +138,6 @@ impl<T: Named + Clone> Children<T> {
         Iter::new(self.0.as_deref())
     }
 
-    /// The children called `name` and greater, in order.
-    pub(crate) fn range_from(&self, name: &str) -> Iter<'_, T> {
-        Iter::from(self.0.as_deref(), name.as_bytes())
-    }
-
     /// What this map and `other` have under each name, in order of the names, without the parts that they share.
     ///
     /// Where one is a clone of the other with a few changes, this visits little more than those changes. A pair of

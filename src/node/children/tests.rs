@@ -1,5 +1,4 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
 use std::sync::Arc;
 
 use proptest::collection::vec;
@@ -424,9 +423,6 @@ proptest! {
         assert_is(&children, &model);
         for probe in &probes {
             prop_assert_eq!(children.get(probe).map(|child| child.0.1), model.get(probe).copied());
-            let from = (Bound::Included(probe.clone()), Bound::Unbounded);
-            let range = children.range_from(probe);
-            assert!(range.clone().map(|child| (&child.0.0, &child.0.1)).eq(model.range(from)));
         }
         prop_assert_eq!(children.last().map(Named::name), model.keys().last().map(String::as_str));
         for (old, old_model) in &kept {
