@@ -230,6 +230,10 @@ impl From<Refused> for Error {
             Refused::KeyExists { key, index } => Self::KeyExists { key, index },
             Refused::RootReadOnly { index } => Self::RootReadOnly { index },
             Refused::DirectoryNotEmpty { key, index } => Self::DirectoryNotEmpty { key, index },
+            Refused::TooDeep { key, index } => {
+                let text = format!("{key}/{:020}", index.next().get());
+                Self::InvalidKey { text, reason: KeyError::TooDeep }
+            }
         }
     }
 }

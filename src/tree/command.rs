@@ -115,7 +115,7 @@ pub enum Expect {
     Absent,
     /// A file with this value is there.
     Value(Value),
-    /// A node whose last change has this index is there.
+    /// A node whose last change has this index is there. What is not there has index 0, as the root.
     Index(Index),
 }
 

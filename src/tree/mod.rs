@@ -25,6 +25,8 @@ mod nodes;
 mod put;
 mod refused;
 mod removal;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod transaction;
 pub mod wheel;

@@ -105,7 +105,8 @@ impl Nodes {
     pub(super) fn retime(&mut self, path: &str, deadline: Option<Timestamp>) {
         let directory = self.existing(path).make_mut();
         directory.deadline = deadline.into();
-        let key = directory.key.clone();
+        // What the node says now: the end of time is for ever.
+        let (key, deadline) = (directory.key.clone(), directory.deadline.get());
         self.edits.push(Edit::Retimed(key, deadline));
     }
 

@@ -53,8 +53,9 @@ impl Tree {
     }
 
     pub(super) fn create_in_order(&mut self, create: CreateInOrder) -> Result<Effect, Refused> {
-        let above = if create.directory.is_root() { "" } else { create.directory.as_str() };
-        let key = Key::from_canonical(&format!("{above}/{:020}", self.index.next().get()));
+        let Ok(key) = create.directory.join(&format!("{:020}", self.index.next().get())) else {
+            return Err(Refused::TooDeep { key: create.directory, index: self.index });
+        };
         let deadline = self.deadline(create.ttl_ms);
         self.create_new(NewNode { key, value: create.value, deadline, dir: create.dir })
     }

@@ -25,6 +25,25 @@ pub enum Refused {
     RootReadOnly { index: Index },
     /// The directory at `key` has children.
     DirectoryNotEmpty { key: Key, index: Index },
+    /// The directory at `key` lies as deep as a tree goes: nothing can be made in it.
+    TooDeep { key: Key, index: Index },
+}
+
+impl Refused {
+    /// The same with the tree's index corrected: what a transaction did before it was refused took none.
+    pub(super) fn at(mut self, now: Index) -> Self {
+        match &mut self {
+            Self::KeyNotFound { index, .. }
+            | Self::CompareFailed { index, .. }
+            | Self::NotAFile { index, .. }
+            | Self::NotADirectory { index, .. }
+            | Self::KeyExists { index, .. }
+            | Self::RootReadOnly { index }
+            | Self::DirectoryNotEmpty { index, .. }
+            | Self::TooDeep { index, .. } => *index = now,
+        }
+        self
+    }
 }
 
 /// What was wrong with a node that a condition was put on, as etcd words it: `[expected != actual]`, the value

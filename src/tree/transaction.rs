@@ -23,7 +23,7 @@ impl Tree {
                     effects.truncate(before);
                     self.nodes.roll_back(root);
                     self.index = index;
-                    return Err(refused);
+                    return Err(refused.at(index));
                 }
             }
         }

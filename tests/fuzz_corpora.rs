@@ -1,0 +1,47 @@
+//! What the fuzzer has found worth keeping, replayed on every run: no nightly compiler, no libFuzzer.
+//!
+//! `fuzz/README.md` says how the files came about and how to fuzz on.
+
+#![expect(clippy::unwrap_used, reason = "what is not as expected fails the test")]
+
+use std::path::Path;
+
+#[path = "../fuzz/bodies/command.rs"]
+mod command;
+#[path = "../fuzz/bodies/image.rs"]
+mod image;
+#[path = "../fuzz/bodies/key.rs"]
+mod key;
+#[path = "../fuzz/bodies/tree_model.rs"]
+mod tree_model;
+
+#[test]
+fn key() {
+    replay("key", key::run);
+}
+
+#[test]
+fn command() {
+    replay("command", command::run);
+}
+
+#[test]
+fn tree_model() {
+    replay("tree_model", tree_model::run);
+}
+
+#[test]
+fn image() {
+    replay("image", image::run);
+}
+
+fn replay(target: &str, run: impl Fn(&[u8])) {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let mut files: Vec<_> = corpus.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty(), "{} is empty", corpus.display());
+    for file in files {
+        println!("{}", file.display());
+        run(&std::fs::read(file).unwrap());
+    }
+}
