@@ -13,7 +13,7 @@
 //!   record     │ tag │ length │ crc │ watermark │ payload │ zeros │                  see `record`
 //!   snapshot   │ header │ chunk │ chunk │ … │ end │                                 see `snapshot`
 //! ```
-//! All integers are little-endian. A payload is a [`WriteSet`]; one record is one write-set and is made
+//! All integers are little-endian. A payload is a [`WriteSet`](crate::entry::WriteSet); one record is one write-set and is made
 //! durable by one sync. The *opening record* comes first in every segment and restates what must not go with
 //! the segments before it: hard state, snapshot mark, the last entry, and where the segment before ends.
 //!
