@@ -178,16 +178,27 @@ fn a_panic_in_a_callback_harms_nobody_else() {
 
 #[test]
 fn the_last_handle_may_go_in_a_callback() {
-    let store = Store::in_memory();
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let store = Store::open(directory.path()).unwrap();
     let (sender, receiver) = crossbeam_channel::bounded::<()>(0);
-    let last = store.clone();
-    let held = std::sync::Mutex::new(Some(last));
-    store.put("/a").submit().on_done(move |_| {
+    let last = std::sync::Mutex::new(Some(store.clone()));
+    store.put("/first").submit().on_done(move |_| {
         let _ = receiver.recv_timeout(Duration::from_secs(10));
-        drop(held.lock().unwrap().take());
+        drop(last.lock().unwrap().take());
     });
+    // These wait while the callback runs, and are done all the same.
+    let writes: Vec<_> = (0..100).map(|n| store.put(format!("/n/{n}")).value(n).submit()).collect();
     drop(store);
     drop(sender);
+    for write in writes {
+        write.wait().unwrap();
+    }
+    // The directory is let go of when the callback has ended.
+    let store = (0..1000).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        Store::open(directory.path()).ok()
+    });
+    assert_eq!(store.unwrap().list("/n").unwrap().len(), 100);
 }
 
 #[test]

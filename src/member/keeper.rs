@@ -269,7 +269,9 @@ impl Member {
 
     /// Closes the log; nothing can be written from now on.
     pub(super) fn close_log(&self) {
-        if let Some(log) = self.round.crank().log.take() {
+        let mut crank = self.round.crank();
+        crank.failure.get_or_insert_with(|| Arc::new(Error::Closed));
+        if let Some(log) = crank.log.take() {
             // What a failure here leaves behind is what a crash would: the next to open it recovers.
             let _ = log.wal.close();
         }

@@ -191,6 +191,10 @@ impl Member {
         watch
     }
 
+    fn is_worker(&self) -> bool {
+        WORKER_OF.with_borrow(|member| std::ptr::eq(member.as_ptr(), self))
+    }
+
     /// The worker's life: a turn whenever something waits or is due, until the member is closed.
     fn work(self: &Arc<Self>) {
         WORKER_OF.set(Arc::downgrade(self));
@@ -278,6 +282,12 @@ impl Member {
         self.round.close();
         self.hub.close();
         self.stop_keeping();
+        if self.is_worker() {
+            // The last handle went in a callback. Nobody but this thread does what was submitted before.
+            while self.waiting() > 0 {
+                self.turn_as_worker();
+            }
+        }
         let me = thread::current().id();
         loop {
             let threads = std::mem::take(&mut *self.threads.lock());
