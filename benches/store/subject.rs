@@ -2,9 +2,10 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use spinney::internals::tree::wheel::{TimerId, Wheel};
-use spinney::{Change, Timestamp};
+use spinney::{Action, Change, Event, Timestamp};
 pub(crate) use spinney::{Durability, View};
 
 use crate::Result;
@@ -19,22 +20,26 @@ pub(crate) struct Pending(spinney::Pending<Arc<Change>>);
 /// Watchers of one key.
 pub(crate) struct Watchers(Vec<spinney::Watch>);
 
+/// A watcher of all that is below a key, with the store whose clock tells how late it is told.
+pub(crate) struct WatcherBelow {
+    watch: spinney::Watch,
+    store: spinney::Store,
+}
+
 impl Store {
     /// A store without a disk.
-    pub(crate) fn in_memory() -> Result<Option<Self>> {
-        Ok(Some(Self(spinney::Store::in_memory())))
+    pub(crate) fn in_memory() -> Self {
+        Self(spinney::Store::in_memory())
     }
 
     /// A store on `directory`, as it comes.
-    pub(crate) fn open(directory: &Path, durability: Durability) -> Result<Option<Self>> {
-        let store = spinney::Store::builder().dir(directory).durability(durability).open()?;
-        Ok(Some(Self(store)))
+    pub(crate) fn open(directory: &Path, durability: Durability) -> Result<Self> {
+        Ok(Self(spinney::Store::builder().dir(directory).durability(durability).open()?))
     }
 
     /// A store on `directory` that takes a snapshot only when told to.
-    pub(crate) fn open_without_snapshots(directory: &Path) -> Result<Option<Self>> {
-        let store = spinney::Store::builder().dir(directory).log_bytes(u64::MAX).open()?;
-        Ok(Some(Self(store)))
+    pub(crate) fn open_without_snapshots(directory: &Path) -> Result<Self> {
+        Ok(Self(spinney::Store::builder().dir(directory).log_bytes(u64::MAX).open()?))
     }
 
     /// Sets a key and returns when that is durable.
@@ -48,6 +53,11 @@ impl Store {
         Pending(self.0.put(key).value(value).submit())
     }
 
+    /// Sets a key that expires, and returns at once.
+    pub(crate) fn submit_with_ttl(&self, key: &str, value: &[u8], ttl: Duration) -> Pending {
+        Pending(self.0.put(key).value(value).ttl(ttl).submit())
+    }
+
     /// Gets the node of a file and drops it again.
     pub(crate) fn get(&self, key: &str) -> Result<()> {
         std::hint::black_box(self.0.get(key)?);
@@ -58,6 +68,11 @@ impl Store {
     pub(crate) fn watch(&self, key: &str, count: usize) -> Result<Watchers> {
         let watchers: std::result::Result<_, _> = (0..count).map(|_| self.0.watch(key).start()).collect();
         Ok(Watchers(watchers?))
+    }
+
+    /// Starts a watcher of all that is below `key`.
+    pub(crate) fn watch_below(&self, key: &str) -> Result<WatcherBelow> {
+        Ok(WatcherBelow { watch: self.0.watch(key).recursive().start()?, store: self.0.clone() })
     }
 
     pub(crate) fn view(&self) -> View {
@@ -83,6 +98,20 @@ impl Watchers {
     /// Takes out what has been delivered to each of them and returns how many events that were in all.
     pub(crate) fn drain(&self) -> usize {
         self.0.iter().map(|watch| watch.try_iter().count()).sum()
+    }
+}
+
+impl WatcherBelow {
+    /// Waits for the next event. If a key expired, returns how long ago its deadline was, in milliseconds.
+    pub(crate) fn next_expiry(&self) -> Result<Option<f64>> {
+        let event = self.watch.recv()?;
+        let now = self.store.now();
+        let Event::Change(change) = event else {
+            return Err("the watcher fell behind what history keeps".into());
+        };
+        let expired = change.prev_node.as_ref().filter(|_| change.action == Action::Expire);
+        let deadline = expired.and_then(spinney::Node::deadline);
+        Ok(deadline.map(|deadline| now.since(deadline).as_secs_f64() * 1e3))
     }
 }
 
@@ -114,7 +143,6 @@ impl Timers for TimerWheel {
 }
 
 /// The tree's timer wheel: no part of the public API, but behind a hidden door.
-pub(crate) fn timer_wheel() -> Option<Box<dyn Timers>> {
-    let wheel = Wheel::new(Timestamp::default());
-    Some(Box::new(TimerWheel { wheel, ids: Vec::new(), due: Vec::new() }))
+pub(crate) fn timer_wheel() -> impl Timers {
+    TimerWheel { wheel: Wheel::new(Timestamp::default()), ids: Vec::new(), due: Vec::new() }
 }
