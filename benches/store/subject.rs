@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use spinney::internals::tree::wheel::{TimerId, Wheel};
 use spinney::{Action, Change, Event, Timestamp};
@@ -20,10 +20,16 @@ pub(crate) struct Pending(spinney::Pending<Arc<Change>>);
 /// Watchers of one key.
 pub(crate) struct Watchers(Vec<spinney::Watch>);
 
-/// A watcher of all that is below a key, with the store whose clock tells how late it is told.
+/// A watcher of all that is below a key, and the clock that tells how late it is told.
 pub(crate) struct WatcherBelow {
     watch: spinney::Watch,
-    store: spinney::Store,
+    clock: LogClock,
+}
+
+/// Log time with the fractions of a millisecond that it leaves out: a millisecond of it, and when that began.
+struct LogClock {
+    millisecond: Timestamp,
+    begin: Instant,
 }
 
 impl Store {
@@ -72,7 +78,7 @@ impl Store {
 
     /// Starts a watcher of all that is below `key`.
     pub(crate) fn watch_below(&self, key: &str) -> Result<WatcherBelow> {
-        Ok(WatcherBelow { watch: self.0.watch(key).recursive().start()?, store: self.0.clone() })
+        Ok(WatcherBelow { watch: self.0.watch(key).recursive().start()?, clock: LogClock::of(&self.0) })
     }
 
     pub(crate) fn view(&self) -> View {
@@ -105,13 +111,35 @@ impl WatcherBelow {
     /// Waits for the next event. If a key expired, returns how long ago its deadline was, in milliseconds.
     pub(crate) fn next_expiry(&self) -> Result<Option<f64>> {
         let event = self.watch.recv()?;
-        let now = self.store.now();
+        let now = Instant::now();
         let Event::Change(change) = event else {
             return Err("the watcher fell behind what history keeps".into());
         };
         let expired = change.prev_node.as_ref().filter(|_| change.action == Action::Expire);
         let deadline = expired.and_then(spinney::Node::deadline);
-        Ok(deadline.map(|deadline| now.since(deadline).as_secs_f64() * 1e3))
+        let late = |deadline| now.saturating_duration_since(self.clock.instant_of(deadline));
+        Ok(deadline.map(|deadline| late(deadline).as_secs_f64() * 1e3))
+    }
+}
+
+impl LogClock {
+    /// Waits for the next millisecond of the store's.
+    fn of(store: &spinney::Store) -> Self {
+        // The instant is the one before the last look at the old millisecond, and so never too late: whatever
+        // holds this thread up, nobody seems less late than they are.
+        let mut earlier = (Instant::now(), store.now());
+        loop {
+            let later = (Instant::now(), store.now());
+            if later.1 > earlier.1 {
+                return Self { millisecond: later.1, begin: earlier.0 };
+            }
+            earlier = later;
+        }
+    }
+
+    /// When `moment`, which is not before the clock's first, begins.
+    fn instant_of(&self, moment: Timestamp) -> Instant {
+        self.begin + moment.since(self.millisecond)
     }
 }
 

@@ -104,7 +104,8 @@ impl Unit {
             Self::Nanoseconds if value >= 1e3 => format!("{:.1} us", value / 1e3),
             Self::Nanoseconds => format!("{value:.0} ns"),
             Self::Milliseconds if value >= 1e3 => format!("{:.2} s", value / 1e3),
-            Self::Milliseconds => format!("{value:.1} ms"),
+            Self::Milliseconds if value >= 1.0 => format!("{value:.1} ms"),
+            Self::Milliseconds => format!("{:.0} us", value * 1e3),
             Self::Bytes => format!("{value:.0} B"),
             Self::Plain => format!("{value:.2}"),
         }

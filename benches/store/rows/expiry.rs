@@ -35,7 +35,7 @@ pub(super) fn lateness(bench: &Bench<'_>, table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-/// In milliseconds, and whole ones: log time has no others.
+/// In milliseconds.
 fn of_events(store: &Store, ttls: &[Duration]) -> Result<Vec<f64>> {
     let watcher = store.watch_below("/expiring")?;
     let submit = |(number, &ttl)| store.submit_with_ttl(&format!("/expiring/{number}"), &VALUE, ttl);
