@@ -1,11 +1,10 @@
-//! How late an expiry's event comes, on a machine that has nothing else to do.
+//! How late a watcher is told that a key has expired, while nobody else does anything.
 
-use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::keys::Random;
-use crate::slice::directory;
-use crate::subject::{Durability, Store};
+use crate::keys::{Random, VALUE};
+use crate::limits::TimedWait;
+use crate::subject::{Durability, Pending, Store};
 use crate::table::{Reach, Row, Table, Unit};
 use crate::turns::{Turn, in_turns};
 use crate::{Bench, Result};
@@ -15,56 +14,51 @@ const KEYS: usize = 200;
 const SPAN_MS: u64 = 1_000;
 
 /// Before the first expires, all have been set.
-const LEAD_MS: u64 = 1_000;
+const LEAD_MS: u64 = 500;
 
 pub(super) fn lateness(bench: &Bench<'_>, table: &mut Table) -> Result<()> {
-    let place = directory(bench)?;
-    let store = Store::open(place.path(), Durability::Disk)?;
+    let store = Store::open(&bench.scratch.join("store"), Durability::Disk)?;
     let mut random = Random::new(3);
-    let mut deadlines = || -> Vec<Duration> {
-        (0..KEYS).map(|_| Duration::from_millis(LEAD_MS + random.below(SPAN_MS))).collect()
-    };
-    let (ours, bare) = (deadlines(), deadlines());
-    let turns: [Turn<'_, 1>; 2] = [
-        Box::new(|| store.as_ref().map(|store| of_store(store, &ours)).transpose()),
-        Box::new(|| Ok(Some(of_condvar(&bare)))),
-    ];
-    let [spinney, limit] = in_turns(bench.rounds, turns)?.map(|series| series.map(|[value]| value));
+    let mut ttl = || Duration::from_millis(LEAD_MS + random.below(SPAN_MS));
+    let ttls: Vec<Duration> = (0..KEYS).map(|_| ttl()).collect();
+    let turns: [Turn<'_, 1>; 2] =
+        [Box::new(|| Ok([p99(of_timed_waits(&ttls))])), Box::new(|| Ok([p99(of_events(&store, &ttls)?)]))];
+    // A turn takes as long as the last key lives.
+    let [[limit], [spinney]] = in_turns(bench.rounds.min(5), turns)?;
     table.add(Row {
         what: "an expiry's event after its deadline, p99; a bare timed wait".into(),
         unit: Unit::Milliseconds,
         spinney,
-        limit,
+        limit: Some(limit),
         reach: Reach::AtMost(10.0),
     });
     Ok(())
 }
 
-fn of_store(store: &Store, ttls: &[Duration]) -> Result<[f64; 1]> {
-    let watch = store.watch_below("/expiring")?;
-    for (number, &ttl) in ttls.iter().enumerate() {
-        store.set_with_ttl(&format!("/expiring/{number}"), ttl)?;
-    }
+/// In milliseconds.
+fn of_events(store: &Store, ttls: &[Duration]) -> Result<Vec<f64>> {
+    let watcher = store.watch_below("/expiring")?;
+    let submit = |(number, &ttl)| store.submit_with_ttl(&format!("/expiring/{number}"), &VALUE, ttl);
+    let in_flight: Vec<Pending> = ttls.iter().enumerate().map(submit).collect();
+    in_flight.into_iter().try_for_each(Pending::wait)?;
     let mut late = Vec::with_capacity(ttls.len());
     while late.len() < ttls.len() {
-        late.extend(watch.next_expiry()?);
+        late.extend(watcher.next_expiry()?);
     }
-    Ok([p99(late)])
+    Ok(late)
 }
 
-/// A thread that sleeps until each deadline in turn and looks at the clock: nobody on this machine is earlier.
-fn of_condvar(deadlines: &[Duration]) -> [f64; 1] {
+/// In milliseconds.
+fn of_timed_waits(ttls: &[Duration]) -> Vec<f64> {
     let start = Instant::now();
-    let mut deadlines: Vec<_> = deadlines.iter().map(|&after| start + after).collect();
+    let mut deadlines: Vec<Instant> = ttls.iter().map(|&ttl| start + ttl).collect();
     deadlines.sort_unstable();
-    let (mutex, condvar) = (Mutex::new(()), Condvar::new());
-    let late = deadlines.iter().map(|&deadline| {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let guard = mutex.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(condvar.wait_timeout_while(guard, left, |()| true));
+    let wait = TimedWait::default();
+    let late = deadlines.into_iter().map(|deadline| {
+        wait.until(deadline);
         deadline.elapsed().as_secs_f64() * 1e3
     });
-    [p99(late.collect())]
+    late.collect()
 }
 
 fn p99(mut values: Vec<f64>) -> f64 {

@@ -82,11 +82,6 @@ impl Kind {
         ]
     }
 
-    /// Spinney, where it was built in.
-    pub fn spinney() -> Option<Self> {
-        Self::all().iter().copied().find(|kind| kind.name() == "spinney")
-    }
-
     pub fn name(self) -> &'static str {
         match self {
             Self::Raw => "raw",
