@@ -184,9 +184,12 @@ impl Member {
         let stop = Arc::new(AtomicBool::new(false));
         log.saving = Some(Arc::clone(&stop));
         let disk = Arc::clone(&log.disk);
+        // A snapshot that is ahead of a log whose end was lost would leave a gap between the two.
+        let syncer = log.wal.syncer();
         let runs = self.start("spinney-snapshot", move |member| {
             let header = member.snapshot_header(SnapshotKind::Snapshot, covered, config, content.meta);
-            let saved = wal::save_snapshot(&disk, &header, |writer| content.write(writer, &stop));
+            let write = || wal::save_snapshot(&disk, &header, |writer| content.write(writer, &stop));
+            let saved = syncer.run().and_then(|()| write());
             // Old versions of nodes that only the snapshot held go here, not under anybody's lock.
             drop(content);
             member.end_snapshot(&disk, covered, saved.map(drop));
