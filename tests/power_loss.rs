@@ -394,8 +394,7 @@ impl Run {
             if let Fate::Answered(answer) = *fate {
                 assert_eq!(answer, own, "seed {seed}: {mark:?} has another answer now");
             }
-            // What opening has found is durable from now on.
-            *fate = Fate::Answered(own);
+            known.answers.push((found, own));
             found += 1;
         }
         for (mark, fate) in &notes[found..] {
@@ -414,6 +413,10 @@ impl Run {
     /// What is there when a store is opened.
     fn compare(&mut self, store: &Store, known: &Known) {
         let seed = self.seed;
+        // What opening has found is durable from now on; before, it may have been in memory only.
+        let mut notes = self.notes.lock().unwrap();
+        known.answers.iter().for_each(|(at, own)| notes[*at].1 = Fate::Answered(*own));
+        drop(notes);
         let view = store.view();
         let index = known.tree.index();
         if view.index() == index {
@@ -452,6 +455,8 @@ struct Known {
     tree: Tree,
     roots: BTreeMap<Index, Node>,
     changes: Vec<Arc<Change>>,
+    /// Which of the client's steps are in the log, and what their answers are.
+    answers: Vec<(usize, Option<Index>)>,
 }
 
 impl Known {

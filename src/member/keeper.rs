@@ -143,6 +143,11 @@ impl Log {
             && self.unsaved.as_ref().is_none_or(|(_, after)| *after <= now())
     }
 
+    /// Whether a sync of the log has failed, whoever asked for it.
+    fn is_poisoned(&mut self) -> bool {
+        matches!(self.wal.room(0, Reserve::Freeing), Err(WalError::Poisoned))
+    }
+
     /// Makes a finished snapshot the beginning of the log.
     fn adopt(&mut self, covered: EntryId) -> Result<(), WalError> {
         self.wal.append(&WriteSet { snapshot: Some(covered), ..WriteSet::default() })?;
@@ -248,14 +253,21 @@ impl Member {
         let Some(log) = &mut crank.log else { return };
         log.saving = None;
         let adopted = saved.and_then(|()| log.adopt(covered));
-        match &adopted {
+        let is_adopted = adopted.is_ok();
+        match adopted {
             // The mark is durable: what is older is not needed again.
             Ok(()) => log.hand_out(),
-            Err(error) => log.unsaved = Some((error.to_string(), self.now().after(SNAPSHOT_PAUSE))),
+            Err(error) => {
+                log.unsaved = Some((error.to_string(), self.now().after(SNAPSHOT_PAUSE)));
+                // No write was in that sync, but no later one can be believed.
+                if log.is_poisoned() {
+                    crank.failure.get_or_insert(Arc::new(error.into()));
+                }
+            }
         }
         drop(crank);
         self.snapshot_ended.notify_all();
-        if adopted.is_ok() {
+        if is_adopted {
             let _ = wal::remove_snapshots_before(disk, covered.index);
         }
     }
