@@ -43,6 +43,8 @@ pub(super) struct Log {
     saved: EntryId,
     /// Why the last snapshot failed, and when to try again.
     unsaved: Option<(String, Timestamp)>,
+    /// The disk had no room for the last that asked.
+    is_short: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -84,7 +86,17 @@ impl Log {
             segment_bytes: u64::from(settings.segment_bytes),
         };
         let durability = settings.durability;
-        Self { wal, disk, durability, limits, keepers: None, saving: None, saved, unsaved: None }
+        Self {
+            wal,
+            disk,
+            durability,
+            limits,
+            keepers: None,
+            saving: None,
+            saved,
+            unsaved: None,
+            is_short: false,
+        }
     }
 
     /// Appends `write`, and with [`Durability::Disk`] syncs it.
@@ -105,7 +117,9 @@ impl Log {
             let why = self.unsaved.as_ref().map_or("no snapshot yet", |(why, _)| why);
             return Err(format!("the log has {} bytes and cannot shrink: {why}", self.wal.bytes()));
         }
-        self.wal.room(bytes + (writes + 1) * ENTRY_BYTES, reserve).map_err(|error| error.to_string())
+        let room = self.wal.room(bytes + (writes + 1) * ENTRY_BYTES, reserve);
+        self.is_short = room.is_err() || self.is_short && reserve == Reserve::Freeing;
+        room.map_err(|error| error.to_string())
     }
 
     /// Whether the log has outgrown all bounds.
@@ -137,7 +151,9 @@ impl Log {
 
     fn wants_snapshot(&self, now: impl Fn() -> Timestamp) -> bool {
         let full = self.wal.bytes().saturating_sub(self.limits.segment_bytes);
-        full >= self.limits.log_bytes
+        // On a disk smaller than the log may grow, what it has is all that can be given back.
+        let is_due = full >= self.limits.log_bytes || self.is_short && full > 0;
+        is_due
             && !self.is_saving()
             && self.keepers.is_some()
             && self.unsaved.as_ref().is_none_or(|(_, after)| *after <= now())
@@ -167,7 +183,7 @@ impl Member {
         let (dirty, written) = bounded(1);
         let (open, closing) = bounded(0);
         log.keepers = Some(Keepers { jobs, dirty, _open: open });
-        self.start("spinney-log", move |_| prepare(&todo));
+        self.start("spinney-log", move |member| member.prepare(&todo));
         if log.durability == Durability::Process {
             self.start("spinney-sync", move |member| member.sync_behind(&written, &closing));
         }
@@ -312,11 +328,17 @@ impl Member {
             self.round.crank().failure.get_or_insert(Arc::new(error.into()));
         }
     }
-}
 
-/// Does the jobs, one by one; the log learns from each what came of it.
-fn prepare(jobs: &Receiver<SpareJob>) {
-    for job in jobs {
-        let _ = job.run();
+    /// Does the jobs, one by one; the log learns from each what came of it.
+    fn prepare(&self, jobs: &Receiver<SpareJob>) {
+        for job in jobs {
+            // One leads to the next, or released segments would stay for as long as nobody writes. What failed
+            // is tried again at the pace of those who do.
+            if job.run().is_ok()
+                && let Some(log) = &mut self.round.crank().log
+            {
+                log.hand_out();
+            }
+        }
     }
 }
