@@ -152,18 +152,27 @@ fn a_disk_smaller_than_the_log_may_grow_is_no_dead_end() {
     let disk = SimulatedDisk::new();
     disk.set_capacity(Some(6 * SEGMENT_BYTES + REST));
     let store = open_on(Arc::new(disk.clone()), small().history(HISTORY).log_bytes(64 << 20)).unwrap();
-    for _ in 0..2000 {
+    for _ in 0..600 {
         until_writable(&store);
     }
 }
 
 #[test]
 fn a_burst_of_tiny_writes_finds_room() {
-    let disk = SimulatedDisk::new();
-    let store = open(&disk);
-    let writes: Vec<_> = (0..20_000).map(|n| store.put(format!("/{}", n % 10)).value(1).submit()).collect();
-    for write in writes {
-        write.wait().unwrap();
+    let store = open(&SimulatedDisk::new());
+    for bytes in 0..8 {
+        // While the worker is busy with a callback, the others wait.
+        let (sender, receiver) = crossbeam_channel::bounded::<()>(0);
+        store.set("/first", 1).unwrap();
+        store.put("/first").submit().on_done(move |_| {
+            let _ = receiver.recv();
+        });
+        let writes: Vec<_> =
+            (0..4000).map(|n| store.put(format!("/{}", n % 10)).value(vec![b'x'; bytes]).submit()).collect();
+        drop(sender);
+        for write in writes {
+            write.wait().unwrap();
+        }
     }
 }
 

@@ -28,7 +28,7 @@ const SYNC_DELAY: Duration = Duration::from_millis(100);
 const SNAPSHOT_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a write takes in a record besides its payload, at most: the entry's id, time, kind and length.
-const ENTRY_BYTES: usize = 48;
+pub(super) const ENTRY_BYTES: usize = 48;
 
 /// The log of a member, with those who look after it.
 pub(super) struct Log {
