@@ -271,7 +271,10 @@ impl Member {
         let Some(member) = self.me.upgrade() else { return false };
         let thread = thread::Builder::new().name(name.to_owned()).spawn(move || run(&member));
         let runs = thread.is_ok();
-        self.threads.lock().extend(thread);
+        let mut threads = self.threads.lock();
+        // Those that have ended keep their stacks for as long as somebody may join them.
+        threads.retain(|thread| !thread.is_finished());
+        threads.extend(thread);
         runs
     }
 
