@@ -28,7 +28,7 @@ const SYNC_DELAY: Duration = Duration::from_millis(100);
 const SNAPSHOT_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a write takes in a record besides its payload, at most: the entry's id, time, kind and length.
-const ENTRY_BYTES: usize = 48;
+pub(super) const ENTRY_BYTES: usize = 48;
 
 /// The log of a member, with those who look after it.
 pub(super) struct Log {
@@ -43,6 +43,8 @@ pub(super) struct Log {
     saved: EntryId,
     /// Why the last snapshot failed, and when to try again.
     unsaved: Option<(String, Timestamp)>,
+    /// The disk had no room for the last that asked.
+    is_short: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -84,7 +86,17 @@ impl Log {
             segment_bytes: u64::from(settings.segment_bytes),
         };
         let durability = settings.durability;
-        Self { wal, disk, durability, limits, keepers: None, saving: None, saved, unsaved: None }
+        Self {
+            wal,
+            disk,
+            durability,
+            limits,
+            keepers: None,
+            saving: None,
+            saved,
+            unsaved: None,
+            is_short: false,
+        }
     }
 
     /// Appends `write`, and with [`Durability::Disk`] syncs it.
@@ -105,7 +117,9 @@ impl Log {
             let why = self.unsaved.as_ref().map_or("no snapshot yet", |(why, _)| why);
             return Err(format!("the log has {} bytes and cannot shrink: {why}", self.wal.bytes()));
         }
-        self.wal.room(bytes + (writes + 1) * ENTRY_BYTES, reserve).map_err(|error| error.to_string())
+        let room = self.wal.room(bytes + (writes + 1) * ENTRY_BYTES, reserve);
+        self.is_short = room.is_err() || self.is_short && reserve == Reserve::Freeing;
+        room.map_err(|error| error.to_string())
     }
 
     /// Whether the log has outgrown all bounds.
@@ -137,10 +151,17 @@ impl Log {
 
     fn wants_snapshot(&self, now: impl Fn() -> Timestamp) -> bool {
         let full = self.wal.bytes().saturating_sub(self.limits.segment_bytes);
-        full >= self.limits.log_bytes
+        // On a disk smaller than the log may grow, what it has is all that can be given back.
+        let is_due = full >= self.limits.log_bytes || self.is_short && full > 0;
+        is_due
             && !self.is_saving()
             && self.keepers.is_some()
             && self.unsaved.as_ref().is_none_or(|(_, after)| *after <= now())
+    }
+
+    /// Whether a sync of the log has failed, whoever asked for it.
+    fn is_poisoned(&mut self) -> bool {
+        matches!(self.wal.room(0, Reserve::Freeing), Err(WalError::Poisoned))
     }
 
     /// Makes a finished snapshot the beginning of the log.
@@ -162,7 +183,7 @@ impl Member {
         let (dirty, written) = bounded(1);
         let (open, closing) = bounded(0);
         log.keepers = Some(Keepers { jobs, dirty, _open: open });
-        self.start("spinney-log", move |_| prepare(&todo));
+        self.start("spinney-log", move |member| member.prepare(&todo));
         if log.durability == Durability::Process {
             self.start("spinney-sync", move |member| member.sync_behind(&written, &closing));
         }
@@ -184,9 +205,12 @@ impl Member {
         let stop = Arc::new(AtomicBool::new(false));
         log.saving = Some(Arc::clone(&stop));
         let disk = Arc::clone(&log.disk);
+        // A snapshot that is ahead of a log whose end was lost would leave a gap between the two.
+        let syncer = log.wal.syncer();
         let runs = self.start("spinney-snapshot", move |member| {
             let header = member.snapshot_header(SnapshotKind::Snapshot, covered, config, content.meta);
-            let saved = wal::save_snapshot(&disk, &header, |writer| content.write(writer, &stop));
+            let write = || wal::save_snapshot(&disk, &header, |writer| content.write(writer, &stop));
+            let saved = syncer.run().and_then(|()| write());
             // Old versions of nodes that only the snapshot held go here, not under anybody's lock.
             drop(content);
             member.end_snapshot(&disk, covered, saved.map(drop));
@@ -245,14 +269,21 @@ impl Member {
         let Some(log) = &mut crank.log else { return };
         log.saving = None;
         let adopted = saved.and_then(|()| log.adopt(covered));
-        match &adopted {
+        let is_adopted = adopted.is_ok();
+        match adopted {
             // The mark is durable: what is older is not needed again.
             Ok(()) => log.hand_out(),
-            Err(error) => log.unsaved = Some((error.to_string(), self.now().after(SNAPSHOT_PAUSE))),
+            Err(error) => {
+                log.unsaved = Some((error.to_string(), self.now().after(SNAPSHOT_PAUSE)));
+                // No write was in that sync, but no later one can be believed.
+                if log.is_poisoned() {
+                    crank.failure.get_or_insert(Arc::new(error.into()));
+                }
+            }
         }
         drop(crank);
         self.snapshot_ended.notify_all();
-        if adopted.is_ok() {
+        if is_adopted {
             let _ = wal::remove_snapshots_before(disk, covered.index);
         }
     }
@@ -299,11 +330,17 @@ impl Member {
             self.round.crank().failure.get_or_insert(Arc::new(error.into()));
         }
     }
-}
 
-/// Does the jobs, one by one; the log learns from each what came of it.
-fn prepare(jobs: &Receiver<SpareJob>) {
-    for job in jobs {
-        let _ = job.run();
+    /// Does the jobs, one by one; the log learns from each what came of it.
+    fn prepare(&self, jobs: &Receiver<SpareJob>) {
+        for job in jobs {
+            // One leads to the next, or released segments would stay for as long as nobody writes. What failed
+            // is tried again at the pace of those who do.
+            if job.run().is_ok()
+                && let Some(log) = &mut self.round.crank().log
+            {
+                log.hand_out();
+            }
+        }
     }
 }

@@ -50,6 +50,7 @@ use crate::wal::Identity;
 use crate::watch::{CatchUp, Hub, Watch, WatchRequest, WatchStats};
 pub(crate) use backup::{Facts, restore, verify_backup, verify_directory};
 use clock::Clock;
+use keeper::ENTRY_BYTES;
 pub(crate) use keeper::LogFacts;
 pub(crate) use pending::sealed::FromWritten;
 pub(crate) use pending::{Answer, Written};
@@ -137,7 +138,8 @@ impl Member {
     }
 
     fn add(&self, proposal: Proposal) -> Result<(), Closed> {
-        let weight = proposal.payload.len();
+        // What it takes in a record: so many of the smallest writes must fit into one too.
+        let weight = proposal.payload.len() + ENTRY_BYTES;
         self.round.add(proposal, weight)
     }
 
@@ -273,7 +275,10 @@ impl Member {
         let Some(member) = self.me.upgrade() else { return false };
         let thread = thread::Builder::new().name(name.to_owned()).spawn(move || run(&member));
         let runs = thread.is_ok();
-        self.threads.lock().extend(thread);
+        let mut threads = self.threads.lock();
+        // Those that have ended keep their stacks for as long as somebody may join them.
+        threads.retain(|thread| !thread.is_finished());
+        threads.extend(thread);
         runs
     }
 

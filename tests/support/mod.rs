@@ -1,0 +1,72 @@
+//! What the attacks on the whole store share.
+#![allow(dead_code, reason = "each test program uses some of it")]
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use spinney::{Builder, Store};
+use tempfile::TempDir;
+
+/// The smallest segment that there is.
+pub(crate) const SEGMENT: u32 = 64 << 10;
+
+/// A small generator; a seed means the same for ever.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    pub(crate) fn one_in(&mut self, chances: u64) -> bool {
+        self.below(chances) == 0
+    }
+}
+
+/// Settings so small that segments are left, and snapshots taken, every few dozen writes.
+pub(crate) fn small() -> Builder {
+    let sizes = Store::builder().segment_bytes(SEGMENT).log_bytes(u64::from(SEGMENT));
+    sizes.key_bytes(256).value_bytes(32 << 10).transaction_bytes(40 << 10)
+}
+
+pub(crate) fn directory() -> TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
+}
+
+/// Waits for what must come sooner or later; generous, since it only ends what would hang.
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let started = now();
+    while !holds() {
+        assert!(started.elapsed() < Duration::from_secs(30), "this never came: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "tests measure")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
+/// How many bytes the files of a directory have.
+pub(crate) fn bytes_of(directory: &Path) -> u64 {
+    let entries = directory.read_dir().unwrap().filter_map(Result::ok);
+    // A file may go while we look.
+    entries.filter_map(|entry| entry.metadata().ok()).map(|file| file.len()).sum()
+}
+
+/// The names of this process's threads that a store started.
+pub(crate) fn threads() -> Vec<(u32, String)> {
+    let tasks = Path::new("/proc/self/task").read_dir().unwrap().filter_map(Result::ok);
+    let named = tasks.filter_map(|task| {
+        let name = std::fs::read_to_string(task.path().join("comm")).ok()?;
+        Some((task.file_name().to_str()?.parse().ok()?, name.trim().to_owned()))
+    });
+    named.filter(|(_, name)| name.starts_with("spinney")).collect()
+}
