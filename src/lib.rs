@@ -73,7 +73,7 @@ pub use member::{Durability, Outcome, Pending};
 pub use node::Node;
 pub use store::{
     BackupInfo, Builder, CheckBuilder, Delete, Difference, IntoValue, LogStatus, Put, RESTORE_INDEX_JUMP,
-    Status, Store, Transaction, Verified, View, WatchBuilder,
+    Status, Store, Transaction, View, WatchBuilder,
 };
 pub use types::{ClusterId, Index, LogIndex, MemberId, Term, Timestamp};
 pub use wal::{Identity, WalError};

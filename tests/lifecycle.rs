@@ -23,7 +23,10 @@ fn open(path: &Path) -> Result<Store, Error> {
 /// Every file below a directory, and what is in it. The lock's content means nothing.
 fn content(path: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let files = path.read_dir().unwrap().map(|entry| entry.unwrap().path());
-    files.filter(|file| !file.ends_with("lock")).map(|file| (file.clone(), fs::read(&file).unwrap())).collect()
+    files
+        .filter(|file| !file.ends_with("lock"))
+        .map(|file| (file.clone(), fs::read(&file).unwrap()))
+        .collect()
 }
 
 fn put_back(content: &BTreeMap<PathBuf, Vec<u8>>) {
@@ -72,7 +75,10 @@ fn one_handle_a_directory() {
     let second = open(directory.path()).map(drop).unwrap_err();
     assert!(matches!(&second, Error::Log(WalError::InUse { .. })) && second.is_retryable(), "{second:?}");
     assert!(matches!(Store::verify(directory.path()), Err(Error::Log(WalError::InUse { .. }))));
-    assert!(matches!(Store::restore(&backup_of(&store)[..], directory.path()), Err(Error::Log(WalError::InUse { .. }))));
+    assert!(matches!(
+        Store::restore(&backup_of(&store)[..], directory.path()),
+        Err(Error::Log(WalError::InUse { .. }))
+    ));
     store.set("/a", 1).unwrap();
     let clone = store.clone();
     drop(store);
@@ -110,8 +116,10 @@ fn a_thousand_openings_leave_nothing_behind() {
 fn dropping_ends_a_thousand_watches_quickly() {
     let directory = directory();
     let store = open(directory.path()).unwrap();
-    let watches: Vec<_> = (0..900).map(|n| store.watch(format!("/{}", n % 50)).buffer(1).start().unwrap()).collect();
-    let subscribe = |n| store.watch(format!("/{}", n % 50)).buffer(1).start().unwrap().on_event(|_| {}).unwrap();
+    let watches: Vec<_> =
+        (0..900).map(|n| store.watch(format!("/{}", n % 50)).buffer(1).start().unwrap()).collect();
+    let subscribe =
+        |n| store.watch(format!("/{}", n % 50)).buffer(1).start().unwrap().on_event(|_| {}).unwrap();
     let subscriptions: Vec<_> = (0..100).map(subscribe).collect();
     for n in 0..500 {
         let _ = store.put(format!("/{}", n % 50)).value([0; 500]).submit();
@@ -122,7 +130,9 @@ fn dropping_ends_a_thousand_watches_quickly() {
     println!("dropped in {} ms", dropped.as_millis());
     assert!(dropped < Duration::from_secs(10), "{dropped:?}");
     assert!(watches.iter().all(|watch| watch.iter().count() >= 1), "they end, after what was sent before");
-    wait_until("an end of the callbacks", || subscriptions.iter().all(|subscription| subscription.is_finished()));
+    wait_until("an end of the callbacks", || {
+        subscriptions.iter().all(|subscription| subscription.is_finished())
+    });
     assert_eq!(open(directory.path()).unwrap().index().get(), 500, "what was submitted was written");
 }
 
@@ -153,9 +163,11 @@ fn a_newer_format_is_refused() {
         assert_eq!(copies.len(), places.len());
         copies.into_iter().for_each(|at| bytes[at] = 9);
         fs::write(&file, bytes).unwrap();
-        assert_refused(directory.path(), name(&file), |error| {
-            matches!(error, WalError::UnknownVersion { found: 9, known, .. } if *known < 9)
-        });
+        assert_refused(
+            directory.path(),
+            name(&file),
+            |error| matches!(error, WalError::UnknownVersion { found: 9, known, .. } if *known < 9),
+        );
         put_back(&pristine);
     }
     open(directory.path()).unwrap();
@@ -181,9 +193,11 @@ fn what_is_cut_or_missing_is_refused() {
     }
     let snapshot = file_with(directory.path(), "snap");
     fs::remove_file(&snapshot).unwrap();
-    assert_refused(directory.path(), directory.path().to_str().unwrap(), |error| {
-        matches!(error, WalError::Damaged { what, .. } if what.contains("snapshot"))
-    });
+    assert_refused(
+        directory.path(),
+        directory.path().to_str().unwrap(),
+        |error| matches!(error, WalError::Damaged { what, .. } if what.contains("snapshot")),
+    );
     put_back(&pristine);
     open(directory.path()).unwrap();
 }
@@ -210,12 +224,17 @@ fn a_flipped_bit_is_refused_or_changes_nothing() {
                     let store = open(directory.path()).unwrap();
                     assert!(before.diff(&store.view()).is_empty(), "{} {at}", file.display());
                     drop(store);
-                    fs::read_dir(directory.path()).unwrap().for_each(|entry| fs::remove_file(entry.unwrap().path()).unwrap());
+                    fs::read_dir(directory.path())
+                        .unwrap()
+                        .for_each(|entry| fs::remove_file(entry.unwrap().path()).unwrap());
                 }
                 Err(_) => {
                     assert_refused(directory.path(), name(file), |error| {
                         matches!(error, WalError::Damaged { offset, .. } if *offset <= at as u64)
-                            || matches!(error, WalError::NotAFileOfOurs { .. } | WalError::UnknownVersion { .. })
+                            || matches!(
+                                error,
+                                WalError::NotAFileOfOurs { .. } | WalError::UnknownVersion { .. }
+                            )
                     });
                     refused += 1;
                 }
@@ -256,7 +275,10 @@ fn a_read_only_directory_can_be_verified_but_not_opened() {
         return;
     };
     let error = open(&mounted.0).map(drop).unwrap_err();
-    assert!(matches!(&error, Error::Log(WalError::Io { .. })) && error.to_string().contains("lock"), "{error:?}");
+    assert!(
+        matches!(&error, Error::Log(WalError::Io { .. })) && error.to_string().contains("lock"),
+        "{error:?}"
+    );
     assert_eq!(Store::verify(&mounted.0).unwrap().files, 210);
     drop(mounted);
     open(directory.path()).unwrap();
@@ -291,7 +313,13 @@ fn a_backup_is_of_one_moment_while_others_write() {
     let backups: Vec<_> = thread::scope(|scope| {
         scope.spawn(|| {
             for n in 1.. {
-                store.txn().set("/from", 1000 - n % 1000).set("/to", n % 1000).set(format!("/n/{}", n % 100), [b'x'; 500]).commit().unwrap();
+                store
+                    .txn()
+                    .set("/from", 1000 - n % 1000)
+                    .set("/to", n % 1000)
+                    .set(format!("/n/{}", n % 100), [b'x'; 500])
+                    .commit()
+                    .unwrap();
                 if done.load(Ordering::SeqCst) {
                     return;
                 }
@@ -340,7 +368,10 @@ fn a_backup_that_is_cut_or_flipped_is_refused() {
         flipped[at] ^= 1 << (at % 8);
         let error = Store::verify_backup(&flipped[..]).unwrap_err();
         assert!(matches!(error, Error::Log(_) | Error::Backup { .. }), "{error:?} at {at}");
-        assert!(Store::restore(&flipped[..], &path).is_err() && !path.exists(), "nothing is written before all is checked");
+        assert!(
+            Store::restore(&flipped[..], &path).is_err() && !path.exists(),
+            "nothing is written before all is checked"
+        );
     }
     Store::restore(&backup[..], &path).unwrap();
 }
@@ -443,7 +474,8 @@ fn sizes_may_change_between_openings() {
     let mut random = Random(5);
     for round in 0..60 {
         let segment = SEGMENT << random.below(3);
-        let builder = small().segment_bytes(segment).log_bytes(u64::from(segment)).history(random.below(100) as usize);
+        let builder =
+            small().segment_bytes(segment).log_bytes(u64::from(segment)).history(random.below(100) as usize);
         let store = builder.dir(directory.path()).open().unwrap();
         for n in 0..random.below(40) {
             let key = format!("/{}", random.below(30));

@@ -61,6 +61,8 @@ struct NodeImage<'a> {
 pub(super) struct Content {
     pub(super) meta: Meta,
     pub(super) root: Node,
+    /// How many files are below the root.
+    pub(super) files: usize,
     pub(super) history: Vec<Arc<Change>>,
 }
 

@@ -65,7 +65,7 @@ pub use segment::Identity;
 pub use simulated::SimulatedDisk;
 pub use snapshot::{
     SnapshotHeader, SnapshotKind, SnapshotReader, SnapshotWriter, open_snapshot, remove_snapshots_before,
-    save_snapshot, snapshots,
+    save_snapshot, snapshot_path, snapshots,
 };
 pub use spares::SpareJob;
 pub use sync::Syncer;
