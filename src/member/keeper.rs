@@ -6,6 +6,7 @@
 //!   spinney-snapshot   while one is taken: writes the tree as it stood when the log had grown enough
 //! ```
 
+use std::io::SeekFrom;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -52,6 +53,7 @@ struct Limits {
     /// Full segments of this many bytes call for a snapshot.
     log_bytes: u64,
     log_bytes_max: u64,
+    /// The segment that is written to is no larger.
     segment_bytes: u64,
 }
 
@@ -80,10 +82,12 @@ pub(crate) struct LogFacts {
 
 impl Log {
     pub(super) fn new(wal: Wal, disk: Arc<dyn Disk>, settings: &Settings, saved: EntryId) -> Self {
+        // The segment that is written to cannot be given up, and it may be of a time with other settings.
+        let segment_bytes = u64::from(settings.segment_bytes).max(longest_segment(&*disk));
         let limits = Limits {
             log_bytes: settings.log_bytes,
-            log_bytes_max: settings.log_bytes_max(),
-            segment_bytes: u64::from(settings.segment_bytes),
+            log_bytes_max: settings.log_bytes_max().max(segment_bytes + settings.log_bytes),
+            segment_bytes,
         };
         let durability = settings.durability;
         Self {
@@ -341,4 +345,11 @@ impl Member {
             }
         }
     }
+}
+
+/// The length of the longest segment on `disk`.
+fn longest_segment(disk: &dyn Disk) -> u64 {
+    let names = disk.names().unwrap_or_default();
+    let segments = names.iter().filter(|name| name.ends_with(".wal"));
+    segments.filter_map(|name| disk.open(name).ok()?.seek(SeekFrom::End(0)).ok()).max().unwrap_or(0)
 }

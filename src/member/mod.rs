@@ -82,6 +82,8 @@ pub(crate) struct Member {
     expire_after: AtomicU64,
     /// Callbacks that are due, for the worker to run.
     callbacks: Mutex<Vec<(Callback<Answer>, Answer)>>,
+    worker: Mutex<Option<JoinHandle<()>>>,
+    /// The other threads.
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// For the threads that are started later.
     me: Weak<Self>,
@@ -200,6 +202,7 @@ impl Member {
             self.turn_as_worker();
             self.run_callbacks();
         }
+        self.wind_up();
     }
 
     fn next_expiry(&self) -> Option<Instant> {
@@ -268,9 +271,8 @@ impl Member {
     /// Starts a thread of the member's, to be waited for when it is closed. Returns whether it runs: a system may
     /// have no thread left, or the member be about to end.
     fn start(&self, name: &str, run: impl FnOnce(&Arc<Self>) + Send + 'static) -> bool {
-        let Some(member) = self.me.upgrade() else { return false };
-        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || run(&member));
-        let runs = thread.is_ok();
+        let thread = self.spawn(name, run);
+        let runs = thread.is_some();
         let mut threads = self.threads.lock();
         // Those that have ended keep their stacks for as long as somebody may join them.
         threads.retain(|thread| !thread.is_finished());
@@ -278,19 +280,38 @@ impl Member {
         runs
     }
 
+    fn start_worker(&self) {
+        let mut worker = self.worker.lock();
+        *worker = self.spawn("spinney", Self::work);
+    }
+
+    fn spawn(&self, name: &str, run: impl FnOnce(&Arc<Self>) + Send + 'static) -> Option<JoinHandle<()>> {
+        let member = self.me.upgrade()?;
+        thread::Builder::new().name(name.to_owned()).spawn(move || run(&member)).ok()
+    }
+
     /// Ends the member: what waits is written, streams end, threads stop, the log is closed. Once is enough.
     pub(crate) fn close(&self) {
         self.round.close();
+        let worker = self.worker.lock().take();
+        let on_worker = worker.as_ref().is_some_and(|worker| worker.thread().id() == thread::current().id());
+        // Where the last handle goes in a callback, what waits behind it still needs the log: the worker winds up
+        // when it is done, and so it does elsewhere.
+        if !on_worker && worker.is_none_or(|worker| worker.join().is_err()) {
+            self.wind_up();
+        }
+    }
+
+    /// The end of everything but the worker, which has done what waited: until then it may need the others.
+    fn wind_up(&self) {
         self.hub.close();
         self.stop_keeping();
-        let me = thread::current().id();
         loop {
             let threads = std::mem::take(&mut *self.threads.lock());
             if threads.is_empty() {
                 break;
             }
-            // The last handle may go in a callback, on one of these threads: it ends when the callback has.
-            for thread in threads.into_iter().filter(|thread| thread.thread().id() != me) {
+            for thread in threads {
                 let _ = thread.join();
             }
         }

@@ -110,6 +110,7 @@ impl Member {
             snapshot_ended: Condvar::new(),
             expire_after: AtomicU64::new(0),
             callbacks: Mutex::default(),
+            worker: Mutex::default(),
             threads: Mutex::default(),
             me: me.clone(),
         });
@@ -118,7 +119,7 @@ impl Member {
         // Alone there is nobody to wait for: stand for election, win it, and open the term.
         member.step(&mut crank, Input::Campaign, &mut None);
         drop(crank);
-        member.start("spinney", Self::work);
+        member.start_worker();
         member
     }
 }
