@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use spinney::{Action, Change, Error, Event, Store, Timestamp, Watch};
-use support::{Random, directory, small, threads, wait_until};
+use support::{Random, directory, patiently, small, threads, wait_until};
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -117,7 +117,7 @@ fn many_wait_for_one_lock_and_each_gets_it_alone() {
 fn what_was_due_while_closed_expires_on_opening_once_and_in_order() {
     let directory = directory();
     let mut random = Random(3);
-    let open = || small().dir(directory.path()).open().unwrap();
+    let open = || patiently(|| small().dir(directory.path()).open()).unwrap();
     let store = open();
     let mut expected = Vec::new();
     for n in 0..100 {

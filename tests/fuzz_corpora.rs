@@ -12,6 +12,10 @@ mod command;
 mod image;
 #[path = "../fuzz/bodies/key.rs"]
 mod key;
+#[path = "../fuzz/bodies/log_recovery.rs"]
+mod log_recovery;
+#[path = "../fuzz/bodies/snapshot.rs"]
+mod snapshot;
 #[path = "../fuzz/bodies/tree_model.rs"]
 mod tree_model;
 
@@ -33,6 +37,16 @@ fn tree_model() {
 #[test]
 fn image() {
     replay("image", image::run);
+}
+
+#[test]
+fn log_recovery() {
+    replay("log_recovery", log_recovery::run);
+}
+
+#[test]
+fn snapshot() {
+    replay("snapshot", snapshot::run);
 }
 
 fn replay(target: &str, run: impl Fn(&[u8])) {

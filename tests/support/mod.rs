@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use spinney::{Builder, Store};
+use spinney::{Builder, Error, Store, WalError};
 use tempfile::TempDir;
 
 /// The smallest segment that there is.
@@ -34,6 +34,18 @@ impl Random {
 pub(crate) fn small() -> Builder {
     let sizes = Store::builder().segment_bytes(SEGMENT).log_bytes(u64::from(SEGMENT));
     sizes.key_bytes(256).value_bytes(32 << 10).transaction_bytes(40 << 10)
+}
+
+/// Opens a directory that nobody has open. A process that another test starts holds its lock until it runs its own
+/// program: a moment, which is waited for.
+pub(crate) fn patiently<T>(open: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
+    for _ in 0..200 {
+        match open() {
+            Err(Error::Log(WalError::InUse { .. })) => std::thread::sleep(Duration::from_millis(10)),
+            opened => return opened,
+        }
+    }
+    open()
 }
 
 pub(crate) fn directory() -> TempDir {
