@@ -74,8 +74,8 @@ fn a_lock_whose_time_is_up_is_free_for_the_very_next_command() {
             }
             // Refused at the time of an entry before the deadline; after it, refusing would be wrong.
             Err(Error::KeyExists { .. }) => {
-                let node = store.get("/lock");
-                assert!(node.is_err() || store.view().time() < held.node.deadline().unwrap());
+                let view = store.view();
+                assert!(view.get("/lock").is_err() || view.time() < held.node.deadline().unwrap());
             }
             Err(other) => panic!("{other:?}"),
         }
@@ -215,7 +215,7 @@ fn a_store_with_nothing_due_sleeps() {
     let directory = directory();
     let store = small().dir(directory.path()).open().unwrap();
     let watches: Vec<_> = (0..100).map(|n| store.watch(format!("/{n}")).start().unwrap()).collect();
-    for (ttl, wakes) in [(None, 0), (Some(LONG * 24 * 30), 0), (Some(millis(400)), 20)] {
+    for ttl in [None, Some(LONG * 24 * 30)] {
         for n in 0..200 {
             let put = store.put(format!("/{n}")).value([0; 500]);
             let put = if let Some(ttl) = ttl { put.ttl(ttl) } else { put };
@@ -230,9 +230,8 @@ fn a_store_with_nothing_due_sleeps() {
         assert!(before.len() >= 2, "{before:?}");
         thread::sleep(millis(1500));
         let woken: u64 = sleeps().iter().map(|(id, count)| count - before.get(id).unwrap_or(count)).sum();
-        assert!(woken <= wakes, "{woken} times in an idle moment, {:?}", threads());
+        assert_eq!(woken, 0, "times woken with nothing to do: {:?}", threads());
     }
-    wait_until("expiry", || store.status().files == 0);
     drop(watches);
 }
 
