@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use spinney::{Action, Change, Error, Event, Store, Timestamp, Watch};
-use support::{Random, directory, patiently, small, threads, wait_until};
+use support::{Random, directory, is_alone, patiently, small, threads, wait_until};
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -204,12 +204,7 @@ fn sleeps() -> BTreeMap<u32, u64> {
 /// In a process of its own: the threads of other tests' stores are busy.
 #[test]
 fn a_store_with_nothing_due_sleeps() {
-    const CHILD: &str = "SPINNEY_IDLE_CHILD";
-    if std::env::var(CHILD).is_err() {
-        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-        let test = ["--exact", "a_store_with_nothing_due_sleeps", "--nocapture"];
-        let output = child.args(test).env(CHILD, "1").output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    if !is_alone("a_store_with_nothing_due_sleeps") {
         return;
     }
     let directory = directory();
