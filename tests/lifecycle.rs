@@ -14,7 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use spinney::{BackupInfo, Error, Event, RESTORE_INDEX_JUMP, Store, WalError};
-use support::{Random, SEGMENT, bytes_of, directory, now, patiently, small, threads, wait_until};
+use support::{Random, SEGMENT, bytes_of, directory, is_alone, now, patiently, small, threads, wait_until};
 
 fn open(path: &Path) -> Result<Store, Error> {
     patiently(|| small().dir(path).open())
@@ -95,12 +95,7 @@ fn one_handle_a_directory() {
 /// In a process of its own, for its threads to be counted.
 #[test]
 fn a_thousand_openings_leave_nothing_behind() {
-    const CHILD: &str = "SPINNEY_LIFECYCLE_CHILD";
-    if std::env::var(CHILD).is_err() {
-        let mut child = Command::new(std::env::current_exe().unwrap());
-        let test = ["--exact", "a_thousand_openings_leave_nothing_behind", "--nocapture"];
-        let output = child.args(test).env(CHILD, "1").output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    if !is_alone("a_thousand_openings_leave_nothing_behind") {
         return;
     }
     let directory = directory();

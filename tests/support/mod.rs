@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test program uses some of it")]
 
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use spinney::{Builder, Error, Store, WalError};
@@ -64,6 +65,18 @@ pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 #[allow(clippy::disallowed_methods, reason = "tests measure")]
 pub(crate) fn now() -> Instant {
     Instant::now()
+}
+
+/// Runs the test called `name` again, in a process of its own: for what is counted there. True in that process.
+pub(crate) fn is_alone(name: &str) -> bool {
+    const CHILD: &str = "SPINNEY_ALONE";
+    if std::env::var(CHILD).is_ok() {
+        return true;
+    }
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    let output = child.args(["--exact", name, "--nocapture"]).env(CHILD, name).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    false
 }
 
 /// How many bytes the files of a directory have.
