@@ -134,6 +134,11 @@ pub enum Error {
         why: String,
     },
 
+    /// The system has no thread left for the store.
+    NoThread {
+        /// What it said.
+        source: io::Error,
+    },
     /// The data directory cannot be used.
     Log(WalError),
     /// A backup cannot be written, read or restored.
@@ -273,6 +278,7 @@ impl fmt::Display for Error {
             Self::Unavailable { .. } => f.write_str("the store cannot take writes"),
             Self::Closed => f.write_str("the store is closed"),
             Self::NotSaved { why } => write!(f, "no snapshot was taken: {why}"),
+            Self::NoThread { .. } => f.write_str("no thread can be started"),
             Self::Log(error) => error.fmt(f),
             Self::Backup { what, .. } => write!(f, "the backup: {what}"),
         }
@@ -282,6 +288,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
+            Self::NoThread { source } => Some(source),
             Self::Log(error) => error.source(),
             Self::Backup { source: Some(source), .. } => Some(source),
             Self::Unavailable { cause, .. } => Some(cause),

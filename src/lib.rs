@@ -1,4 +1,56 @@
-//! etcd v2's data model as an embeddable crate.
+//! etcd v2's data model as an embeddable crate: a tree of keys in memory, with watches, TTLs, and a checksummed log
+//! that survives whatever happens to the process.
+//!
+//! # Where to begin
+//!
+//! [`Store`] is the handle to everything. Open one on a directory ([`Store::open`]) or in memory
+//! ([`Store::in_memory`]), clone it for every thread, and call it:
+//!
+//! ```
+//! use std::time::Duration;
+//! use spinney::{Event, Store};
+//!
+//! let store = Store::in_memory();
+//! store.set("/services/web", "10.0.0.1:80")?;
+//! assert_eq!(store.get("/services/web")?.text(), Some("10.0.0.1:80"));
+//!
+//! let watch = store.watch("/services").recursive().start()?;
+//! store.put("/services/db").value("10.0.0.2:5432").ttl(Duration::from_secs(30)).send()?;
+//! let Ok(Event::Change(change)) = watch.recv() else { panic!() };
+//! assert_eq!(change.key(), "/services/db");
+//! # Ok::<(), spinney::Error>(())
+//! ```
+//!
+//! # The words
+//!
+//! - A **node** is a file, with a value, or a directory, with children. A [`Node`] that was read stays as it was; one of
+//!   a directory is a consistent view of all below it.
+//! - The **index** ([`Index`]) counts changes. Each change takes the next one; `created` and `modified` of a node are
+//!   such numbers, and a watch resumes from one. It never goes back.
+//! - A **change** ([`Change`]) is what a write did: the action, the node afterwards and the node before. The writer gets
+//!   it for an answer; watchers get the same.
+//! - A **view** ([`View`]) shows all keys at one index. A **snapshot** is what the log on disk begins with.
+//!
+//! # What to write with
+//!
+//! | call | does |
+//! | --- | --- |
+//! | [`Store::set`], [`Store::delete`], [`Store::mkdir`], [`Store::create_in_order`] | the plain cases |
+//! | [`Store::put`] | conditions, TTL, refresh, directories |
+//! | [`Store::remove`] | directories, conditions |
+//! | [`Store::txn`] | several keys at once |
+//! | `submit()` in place of `send()` | the same without waiting: a [`Pending`] |
+//!
+//! # When something fails
+//!
+//! Every call gives an [`Error`] that says what and where. The tree's refusals carry etcd's [`code`](Error::code); what
+//! the store could not do just now says whether it [may have been applied](Error::Unavailable).
+//!
+//! # What it promises
+//!
+//! A write that returned is on disk, unless [`Durability::Process`] was chosen, and it is visible and has been told to
+//! the watchers. A watcher sees every matching change once and in order, or a [`Resync`]. Damage on disk is refused,
+//! never taken for the end of the log. Dropping the last [`Store`] ends all threads.
 
 mod codec;
 mod entry;
@@ -21,7 +73,7 @@ pub use member::{Durability, Outcome, Pending};
 pub use node::Node;
 pub use store::{
     BackupInfo, Builder, CheckBuilder, Delete, Difference, IntoValue, LogStatus, Put, RESTORE_INDEX_JUMP,
-    Status, Store, Transaction, Verified, View, WatchBuilder,
+    Status, Store, Transaction, View, WatchBuilder,
 };
 pub use types::{ClusterId, Index, LogIndex, MemberId, Term, Timestamp};
 pub use wal::{Identity, WalError};
@@ -54,3 +106,8 @@ pub mod internals {
         pub use crate::raft::*;
     }
 }
+
+/// The README's snippets, tested.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

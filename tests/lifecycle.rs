@@ -13,14 +13,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use spinney::{Error, Event, RESTORE_INDEX_JUMP, Store, Verified, WalError};
+use spinney::{BackupInfo, Error, Event, RESTORE_INDEX_JUMP, Store, WalError};
 use support::{Random, SEGMENT, bytes_of, directory, is_alone, now, patiently, small, threads, wait_until};
 
 fn open(path: &Path) -> Result<Store, Error> {
     patiently(|| small().dir(path).open())
 }
 
-fn verify(path: &Path) -> Result<Verified, Error> {
+fn verify(path: &Path) -> Result<BackupInfo, Error> {
     patiently(|| Store::verify(path))
 }
 

@@ -243,6 +243,32 @@ fn what_was_taken_is_done_even_when_the_round_closes() {
 }
 
 #[test]
+fn a_nudge_is_never_missed() {
+    shuttle::check_random(
+        || {
+            let round = Arc::new(Round::<Log, Write>::new(Log::new()));
+            let wakes = Arc::new(AtomicUsize::new(0));
+            let worker = {
+                let (round, wakes) = (Arc::clone(&round), Arc::clone(&wakes));
+                shuttle::thread::spawn(move || {
+                    // What the worker does besides work; it ends with the first.
+                    while round.sleep(|| None) {
+                        if wakes.fetch_add(1, Ordering::SeqCst) == 0 {
+                            return;
+                        }
+                    }
+                })
+            };
+            round.nudge().unwrap();
+            // If the nudge were missed, nobody could run any more.
+            worker.join().unwrap();
+            assert_eq!(wakes.load(Ordering::SeqCst), 1);
+        },
+        ORDERS,
+    );
+}
+
+#[test]
 fn a_callback_comes_once_whoever_is_first() {
     shuttle::check_random(
         || {
@@ -257,10 +283,13 @@ fn a_callback_comes_once_whoever_is_first() {
                 })
             };
             let counter = Arc::clone(&calls);
-            slot.call(Box::new(move |answer| {
+            let callback = Box::new(move |answer| {
                 assert_eq!(answer, 7);
                 counter.fetch_add(1, Ordering::SeqCst);
-            }));
+            });
+            if let Some((callback, answer)) = slot.call(callback) {
+                callback(answer);
+            }
             answerer.join().unwrap();
             assert_eq!(calls.load(Ordering::SeqCst), 1);
         },

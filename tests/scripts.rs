@@ -7,12 +7,19 @@
 
 #[path = "scripts/tree.rs"]
 mod tree;
+#[path = "scripts/wal.rs"]
+mod wal;
 
 use std::path::Path;
 
 #[test]
 fn tree() {
     play_all("tree", tree::Runner::new);
+}
+
+#[test]
+fn wal() {
+    play_all("wal", wal::Runner::new);
 }
 
 /// Plays every script of `folder`, each with a runner of its own.

@@ -169,6 +169,22 @@ fn callbacks_may_use_the_store_and_wait_in_it() {
 }
 
 #[test]
+fn callbacks_run_one_at_a_time_on_a_thread_of_the_stores() {
+    let store = Store::in_memory();
+    let (sender, receiver) = crossbeam_channel::unbounded();
+    let done = store.put("/a").submit();
+    while !done.is_done() {
+        std::thread::yield_now();
+    }
+    for write in [done, store.put("/b").submit(), store.put("/c").submit()] {
+        let sender = sender.clone();
+        write.on_done(move |_| sender.send(std::thread::current().id()).unwrap());
+    }
+    let threads: Vec<_> = receiver.iter().take(3).collect();
+    assert!(threads.iter().all(|&thread| thread == threads[0] && thread != std::thread::current().id()));
+}
+
+#[test]
 fn a_panic_in_a_callback_harms_nobody_else() {
     let store = Store::in_memory();
     store.put("/a").submit().on_done(|_| panic!("in a callback"));
@@ -178,16 +194,27 @@ fn a_panic_in_a_callback_harms_nobody_else() {
 
 #[test]
 fn the_last_handle_may_go_in_a_callback() {
-    let store = Store::in_memory();
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let store = Store::open(directory.path()).unwrap();
     let (sender, receiver) = crossbeam_channel::bounded::<()>(0);
-    let last = store.clone();
-    let held = std::sync::Mutex::new(Some(last));
-    store.put("/a").submit().on_done(move |_| {
+    let last = std::sync::Mutex::new(Some(store.clone()));
+    store.put("/first").submit().on_done(move |_| {
         let _ = receiver.recv_timeout(Duration::from_secs(10));
-        drop(held.lock().unwrap().take());
+        drop(last.lock().unwrap().take());
     });
+    // These wait while the callback runs, and are done all the same.
+    let writes: Vec<_> = (0..100).map(|n| store.put(format!("/n/{n}")).value(n).submit()).collect();
     drop(store);
     drop(sender);
+    for write in writes {
+        write.wait().unwrap();
+    }
+    // The directory is let go of when the callback has ended.
+    let store = (0..1000).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        Store::open(directory.path()).ok()
+    });
+    assert_eq!(store.unwrap().list("/n").unwrap().len(), 100);
 }
 
 #[test]
@@ -205,6 +232,47 @@ fn waiting_may_end_before_the_write() {
             drop(sender);
             write.wait().unwrap();
         }
+    }
+}
+
+#[test]
+fn watchers_are_told_of_all_that_is_submitted_before_the_end() {
+    let store = Store::in_memory();
+    let watch = store.watch("/").recursive().buffer(5000).start().unwrap();
+    let writes: Vec<_> = (0..5000).map(|n| store.put(format!("/{n}")).submit()).collect();
+    drop(store);
+    assert!(writes.into_iter().all(|write| write.wait().is_ok()));
+    assert_eq!(watch.iter().count(), 5000);
+}
+
+#[test]
+fn a_refresh_keeps_value_and_age_of_files_and_directories() {
+    let store = Store::in_memory();
+    let ttl = Duration::from_secs(60);
+    store.put("/file").value("v").ttl(ttl).send().unwrap();
+    store.put("/dir").dir().ttl(ttl).send().unwrap();
+    for key in ["/file", "/dir"] {
+        let before = store.get(key).unwrap();
+        store.put(key).ttl(ttl * 2).refresh().send().unwrap();
+        let after = store.get(key).unwrap();
+        assert_eq!((after.created(), after.value()), (before.created(), before.value()));
+        assert!(after.deadline() > before.deadline());
+    }
+    let missing = store.put("/missing").ttl(ttl).refresh().send();
+    assert!(matches!(missing, Err(Error::KeyNotFound { .. })));
+}
+
+#[test]
+fn buffers_and_comparisons_have_limits_too() {
+    let store = Store::builder().value_bytes(4).open().unwrap();
+    let watch = store.watch("/a").buffer(usize::MAX).start().unwrap();
+    store.set("/a", "1").unwrap();
+    assert!(watch.try_recv().is_ok());
+    for error in [
+        store.put("/a").if_value("12345").send().unwrap_err(),
+        store.remove("/a").if_value("12345").send().unwrap_err(),
+    ] {
+        assert!(matches!(error, Error::TooLarge { setting: "value_bytes", .. }), "{error:?}");
     }
 }
 
@@ -276,7 +344,8 @@ fn the_tree_takes_no_more_than_its_setting() {
     let full = (0..10_000).find_map(|n| store.set(format!("/{n}"), [0; 64]).err()).unwrap();
     assert!(matches!(full, Error::NoSpace { .. }) && full.is_retryable(), "{full:?}");
     assert!(full.to_string().contains("tree_bytes"), "{full}");
-    store.delete("/0").unwrap();
+    assert!(store.status().problems.iter().any(|problem| problem.contains("tree_bytes")));
+    store.txn().delete("/0").delete("/1").commit().unwrap();
     while store.status().tree_bytes >= 100_000 {
         store.delete(store.list("/").unwrap()[0].key()).unwrap();
     }

@@ -10,11 +10,11 @@ use crate::rows::CHILDREN;
 /// The argument that makes this program a child.
 pub(crate) const FLAG: &str = "--child";
 
-/// What a child does in `directory`, and the values that it answers with; `None` for "not yet".
-pub(crate) type Task = fn(directory: &Path) -> Result<Option<Vec<f64>>>;
+/// What a child does in `directory`, and the values that it answers with.
+pub(crate) type Task = fn(directory: &Path) -> Result<Vec<f64>>;
 
 /// Has a child do the task of this name and returns its values.
-pub(crate) fn ask<const VALUES: usize>(task: &str, directory: &Path) -> Result<Option<[f64; VALUES]>> {
+pub(crate) fn ask<const VALUES: usize>(task: &str, directory: &Path) -> Result<[f64; VALUES]> {
     let output = Command::new(std::env::current_exe()?)
         .args([FLAG, task])
         .arg(directory)
@@ -25,11 +25,8 @@ pub(crate) fn ask<const VALUES: usize>(task: &str, directory: &Path) -> Result<O
     }
     let text = String::from_utf8(output.stdout)?;
     let values: Vec<f64> = text.split_whitespace().map(str::parse).collect::<std::result::Result<_, _>>()?;
-    if values.is_empty() {
-        return Ok(None);
-    }
     let values: std::result::Result<[f64; VALUES], _> = values.try_into();
-    Ok(Some(values.map_err(|values| format!("{task} answered with {} values", values.len()))?))
+    Ok(values.map_err(|values| format!("{task} answered with {} values", values.len()))?)
 }
 
 /// The child: `arguments` are those that [`ask`] passed, without the flag.
@@ -39,7 +36,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     };
     let task = CHILDREN.iter().find(|(task, _)| task == name);
     let (_, task) = task.ok_or_else(|| format!("there is no task {name}"))?;
-    for value in task(Path::new(directory))?.unwrap_or_default() {
+    for value in task(Path::new(directory))? {
         println!("{value}");
     }
     Ok(())

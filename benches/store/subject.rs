@@ -2,9 +2,10 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use spinney::internals::tree::wheel::{TimerId, Wheel};
-use spinney::{Change, Timestamp};
+use spinney::{Action, Change, Event, Timestamp};
 pub(crate) use spinney::{Durability, View};
 
 use crate::Result;
@@ -19,22 +20,32 @@ pub(crate) struct Pending(spinney::Pending<Arc<Change>>);
 /// Watchers of one key.
 pub(crate) struct Watchers(Vec<spinney::Watch>);
 
+/// A watcher of all that is below a key, and the clock that tells how late it is told.
+pub(crate) struct WatcherBelow {
+    watch: spinney::Watch,
+    clock: LogClock,
+}
+
+/// Log time with the fractions of a millisecond that it leaves out: a millisecond of it, and when that began.
+struct LogClock {
+    millisecond: Timestamp,
+    begin: Instant,
+}
+
 impl Store {
     /// A store without a disk.
-    pub(crate) fn in_memory() -> Result<Option<Self>> {
-        Ok(Some(Self(spinney::Store::in_memory())))
+    pub(crate) fn in_memory() -> Self {
+        Self(spinney::Store::in_memory())
     }
 
     /// A store on `directory`, as it comes.
-    pub(crate) fn open(directory: &Path, durability: Durability) -> Result<Option<Self>> {
-        let store = spinney::Store::builder().dir(directory).durability(durability).open()?;
-        Ok(Some(Self(store)))
+    pub(crate) fn open(directory: &Path, durability: Durability) -> Result<Self> {
+        Ok(Self(spinney::Store::builder().dir(directory).durability(durability).open()?))
     }
 
     /// A store on `directory` that takes a snapshot only when told to.
-    pub(crate) fn open_without_snapshots(directory: &Path) -> Result<Option<Self>> {
-        let store = spinney::Store::builder().dir(directory).log_bytes(u64::MAX).open()?;
-        Ok(Some(Self(store)))
+    pub(crate) fn open_without_snapshots(directory: &Path) -> Result<Self> {
+        Ok(Self(spinney::Store::builder().dir(directory).log_bytes(u64::MAX).open()?))
     }
 
     /// Sets a key and returns when that is durable.
@@ -48,6 +59,11 @@ impl Store {
         Pending(self.0.put(key).value(value).submit())
     }
 
+    /// Sets a key that expires, and returns at once.
+    pub(crate) fn submit_with_ttl(&self, key: &str, value: &[u8], ttl: Duration) -> Pending {
+        Pending(self.0.put(key).value(value).ttl(ttl).submit())
+    }
+
     /// Gets the node of a file and drops it again.
     pub(crate) fn get(&self, key: &str) -> Result<()> {
         std::hint::black_box(self.0.get(key)?);
@@ -58,6 +74,11 @@ impl Store {
     pub(crate) fn watch(&self, key: &str, count: usize) -> Result<Watchers> {
         let watchers: std::result::Result<_, _> = (0..count).map(|_| self.0.watch(key).start()).collect();
         Ok(Watchers(watchers?))
+    }
+
+    /// Starts a watcher of all that is below `key`.
+    pub(crate) fn watch_below(&self, key: &str) -> Result<WatcherBelow> {
+        Ok(WatcherBelow { watch: self.0.watch(key).recursive().start()?, clock: LogClock::of(&self.0) })
     }
 
     pub(crate) fn view(&self) -> View {
@@ -83,6 +104,42 @@ impl Watchers {
     /// Takes out what has been delivered to each of them and returns how many events that were in all.
     pub(crate) fn drain(&self) -> usize {
         self.0.iter().map(|watch| watch.try_iter().count()).sum()
+    }
+}
+
+impl WatcherBelow {
+    /// Waits for the next event. If a key expired, returns how long ago its deadline was, in milliseconds.
+    pub(crate) fn next_expiry(&self) -> Result<Option<f64>> {
+        let event = self.watch.recv()?;
+        let now = Instant::now();
+        let Event::Change(change) = event else {
+            return Err("the watcher fell behind what history keeps".into());
+        };
+        let expired = change.prev_node.as_ref().filter(|_| change.action == Action::Expire);
+        let deadline = expired.and_then(spinney::Node::deadline);
+        let late = |deadline| now.saturating_duration_since(self.clock.instant_of(deadline));
+        Ok(deadline.map(|deadline| late(deadline).as_secs_f64() * 1e3))
+    }
+}
+
+impl LogClock {
+    /// Waits for the next millisecond of the store's.
+    fn of(store: &spinney::Store) -> Self {
+        // The instant is the one before the last look at the old millisecond, and so never too late: whatever
+        // holds this thread up, nobody seems less late than they are.
+        let mut earlier = (Instant::now(), store.now());
+        loop {
+            let later = (Instant::now(), store.now());
+            if later.1 > earlier.1 {
+                return Self { millisecond: later.1, begin: earlier.0 };
+            }
+            earlier = later;
+        }
+    }
+
+    /// When `moment`, which is not before the clock's first, begins.
+    fn instant_of(&self, moment: Timestamp) -> Instant {
+        self.begin + moment.since(self.millisecond)
     }
 }
 
@@ -114,7 +171,6 @@ impl Timers for TimerWheel {
 }
 
 /// The tree's timer wheel: no part of the public API, but behind a hidden door.
-pub(crate) fn timer_wheel() -> Option<Box<dyn Timers>> {
-    let wheel = Wheel::new(Timestamp::default());
-    Some(Box::new(TimerWheel { wheel, ids: Vec::new(), due: Vec::new() }))
+pub(crate) fn timer_wheel() -> impl Timers {
+    TimerWheel { wheel: Wheel::new(Timestamp::default()), ids: Vec::new(), due: Vec::new() }
 }

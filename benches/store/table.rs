@@ -8,12 +8,11 @@ use crate::turns::Series;
 #[derive(Default)]
 pub(crate) struct Table(Vec<Row>);
 
-/// One line. A value that is `None` could not be measured: spinney cannot do it yet, or the machine does not
-/// tell.
+/// One line. Without a limit, spinney stands for itself.
 pub(crate) struct Row {
     pub(crate) what: String,
     pub(crate) unit: Unit,
-    pub(crate) spinney: Option<Series>,
+    pub(crate) spinney: Series,
     pub(crate) limit: Option<Series>,
     pub(crate) reach: Reach,
 }
@@ -54,17 +53,17 @@ impl Table {
 
 impl Row {
     fn ratio(&self) -> Option<f64> {
-        let ratio = self.spinney.as_ref()?.with(self.limit.as_ref()?, |spinney, limit| spinney / limit);
+        let ratio = self.spinney.with(self.limit.as_ref()?, |spinney, limit| spinney / limit);
         Some(ratio.median()).filter(|ratio| ratio.is_finite())
     }
 
     fn more(&self) -> Option<f64> {
-        Some(self.spinney.as_ref()?.with(self.limit.as_ref()?, |spinney, limit| spinney - limit).median())
+        Some(self.spinney.with(self.limit.as_ref()?, |spinney, limit| spinney - limit).median())
     }
 
     /// Whether it reaches; `None` where that cannot be said.
     fn is_reached(&self) -> Option<bool> {
-        let spinney = self.spinney.as_ref()?.median();
+        let spinney = self.spinney.median();
         match self.reach {
             Reach::TimesAtLeast(times) => Some(self.ratio()? >= times),
             Reach::TimesAtMost(times) => Some(self.ratio()? <= times),
@@ -91,7 +90,6 @@ impl Row {
             (Some(true), _) => "ok",
             (Some(false), _) => "short",
             (None, Reach::ToCompare) => "",
-            (None, _) if self.spinney.is_none() => "not yet",
             (None, _) => "n/a",
         }
     }
@@ -106,7 +104,8 @@ impl Unit {
             Self::Nanoseconds if value >= 1e3 => format!("{:.1} us", value / 1e3),
             Self::Nanoseconds => format!("{value:.0} ns"),
             Self::Milliseconds if value >= 1e3 => format!("{:.2} s", value / 1e3),
-            Self::Milliseconds => format!("{value:.1} ms"),
+            Self::Milliseconds if value >= 1.0 => format!("{value:.1} ms"),
+            Self::Milliseconds => format!("{:.0} us", value * 1e3),
             Self::Bytes => format!("{value:.0} B"),
             Self::Plain => format!("{value:.2}"),
         }
@@ -119,15 +118,15 @@ impl fmt::Display for Table {
         let head = ["what", "spinney", "limit", "ratio", "reach", "", "rounds"].map(String::from);
         let body = self.0.iter().map(|row| {
             let median = |series: &Series| row.unit.show(series.median());
-            let spread = row.spinney.iter().chain(&row.limit).map(Series::spread).reduce(f64::max);
+            let spread = std::iter::once(&row.spinney).chain(&row.limit).map(Series::spread).reduce(f64::max);
             [
                 row.what.clone(),
-                or_dash(row.spinney.as_ref().map(median)),
+                median(&row.spinney),
                 or_dash(row.limit.as_ref().map(median)),
                 or_dash(row.ratio().map(|ratio| format!("{ratio:.2}"))),
                 row.reach(),
                 row.verdict().into(),
-                or_dash(spread.map(|times| format!("{times:.1} x"))),
+                or_dash(spread.filter(|times| times.is_finite()).map(|times| format!("{times:.1} x"))),
             ]
         });
         let lines: Vec<[String; 7]> = std::iter::once(head).chain(body).collect();

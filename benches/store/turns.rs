@@ -2,26 +2,23 @@
 
 use crate::Result;
 
-/// One contestant: a call is its turn and gives what it measured, or `None` when it cannot be measured here.
-pub(crate) type Turn<'a, const VALUES: usize> = Box<dyn FnMut() -> Result<Option<[f64; VALUES]>> + 'a>;
+/// One contestant: a call is its turn and gives what it measured.
+pub(crate) type Turn<'a, const VALUES: usize> = Box<dyn FnMut() -> Result<[f64; VALUES]> + 'a>;
 
 /// Gives everyone a turn in each round, in an order that rotates, and returns what everyone measured.
-///
-/// Whoever cannot be measured in one round has no result.
 pub(crate) fn in_turns<const TURNS: usize, const VALUES: usize>(
     rounds: usize,
     mut turns: [Turn<'_, VALUES>; TURNS],
-) -> Result<[Option<[Series; VALUES]>; TURNS]> {
+) -> Result<[[Series; VALUES]; TURNS]> {
     let mut measured = [const { Vec::new() }; TURNS];
     for round in 0..rounds {
         for place in 0..TURNS {
             let contestant = (round + place) % TURNS;
-            measured[contestant].extend(turns[contestant]()?);
+            measured[contestant].push(turns[contestant]()?);
         }
     }
     Ok(measured.map(|values: Vec<[f64; VALUES]>| {
-        let series = |value: usize| Series(values.iter().map(|round| round[value]).collect());
-        (values.len() == rounds).then(|| std::array::from_fn(series))
+        std::array::from_fn(|value| Series(values.iter().map(|round| round[value]).collect()))
     }))
 }
 

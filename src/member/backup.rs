@@ -29,7 +29,6 @@ impl Member {
     /// Writes everything as it is now to `writer`, while others go on writing.
     pub(crate) fn backup(&self, writer: impl Write) -> Result<Facts, Error> {
         let (content, covered, config) = self.capture(&self.round.crank());
-        let files = self.tree().file_count();
         let header = self.snapshot_header(SnapshotKind::Backup, covered, config, content.meta);
         let written = SnapshotWriter::new(writer, &header).and_then(|mut backup| {
             content.write(&mut backup, &AtomicBool::new(false))?;
@@ -37,7 +36,7 @@ impl Member {
         });
         written
             .map_err(|source| Error::Backup { what: "cannot be written".to_owned(), source: Some(source) })?;
-        Ok(Facts { identity: self.identity, index: content.meta.index, files })
+        Ok(Facts { identity: self.identity, index: content.meta.index, files: content.files })
     }
 }
 
@@ -64,16 +63,16 @@ fn read_backup(reader: impl Read) -> Result<(Identity, Tree, Meta), Error> {
 /// The log is made last: a directory without one is no data directory yet, whatever else is in it.
 pub(crate) fn restore(reader: impl Read, path: &Path, jump: u64) -> Result<Facts, Error> {
     let (_, tree, meta) = read_backup(reader)?;
+    // As if one entry had been written: the snapshot covers it, and the log begins after.
+    let last = EntryId { term: 1.into(), index: LogIndex::new(1) };
     let disk: Arc<dyn Disk> = Arc::new(FileDisk::open(path, true)?);
-    if Recovery::scan(Arc::clone(&disk))?.identity().is_some() {
-        return Err(Error::Backup {
-            what: format!("{} holds a store already", path.display()),
-            source: None,
-        });
+    // What an interrupted restore leaves may be written again.
+    let is_empty = wal::snapshots(&disk)?.iter().all(|&index| index == last.index);
+    if !is_empty || Recovery::scan(Arc::clone(&disk))?.identity().is_some() {
+        let what = format!("{} holds a store already", path.display());
+        return Err(Error::Backup { what, source: None });
     }
     let identity = Identity { cluster: random_cluster(), member: FOUNDER };
-    // As if this many entries had been written: the snapshot covers them, and the log begins after.
-    let last = EntryId { term: 1.into(), index: LogIndex::new(1) };
     let index = Index::new(meta.index.get().saturating_add(jump));
     let header = SnapshotHeader {
         kind: SnapshotKind::Snapshot,
@@ -83,7 +82,7 @@ pub(crate) fn restore(reader: impl Read, path: &Path, jump: u64) -> Result<Facts
         meta: codec::encode(&Meta { index, ..meta }),
     };
     let files = tree.file_count();
-    let content = snapshot::Content { meta, root: tree.root().clone(), history: Vec::new() };
+    let content = snapshot::Content { meta, root: tree.root().clone(), files, history: Vec::new() };
     wal::save_snapshot(&disk, &header, |writer| content.write(writer, &AtomicBool::new(false)))?;
     let settings = WalSettings { segment_bytes: Settings::default().segment_bytes, salt_seed: random() };
     Wal::create(disk, settings, identity, Some(last))?.close()?;

@@ -6,7 +6,7 @@
 //!   spinney-snapshot   while one is taken: writes the tree as it stood when the log had grown enough
 //! ```
 
-use std::io::SeekFrom;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -53,8 +53,6 @@ struct Limits {
     /// Full segments of this many bytes call for a snapshot.
     log_bytes: u64,
     log_bytes_max: u64,
-    /// The segment that is written to is no larger.
-    segment_bytes: u64,
 }
 
 /// The ways to the threads; they end when these are dropped.
@@ -78,17 +76,12 @@ pub(crate) struct LogFacts {
     pub(crate) saved: EntryId,
     pub(crate) is_saving: bool,
     pub(crate) unsaved: Option<String>,
+    pub(crate) is_short: bool,
 }
 
 impl Log {
     pub(super) fn new(wal: Wal, disk: Arc<dyn Disk>, settings: &Settings, saved: EntryId) -> Self {
-        // The segment that is written to cannot be given up, and it may be of a time with other settings.
-        let segment_bytes = u64::from(settings.segment_bytes).max(longest_segment(&*disk));
-        let limits = Limits {
-            log_bytes: settings.log_bytes,
-            log_bytes_max: settings.log_bytes_max().max(segment_bytes + settings.log_bytes),
-            segment_bytes,
-        };
+        let limits = Limits { log_bytes: settings.log_bytes, log_bytes_max: settings.log_bytes_max() };
         let durability = settings.durability;
         Self {
             wal,
@@ -126,9 +119,9 @@ impl Log {
         room.map_err(|error| error.to_string())
     }
 
-    /// Whether the log has outgrown all bounds.
+    /// Whether the log has grown as far as it may.
     pub(super) fn is_over_limit(&self) -> bool {
-        self.wal.bytes() > self.limits.log_bytes_max
+        self.wal.sealed_bytes() >= self.limits.log_bytes_max
     }
 
     /// Whether a snapshot is being taken.
@@ -143,6 +136,7 @@ impl Log {
             saved: self.saved,
             is_saving: self.is_saving(),
             unsaved: self.unsaved.as_ref().map(|(why, _)| why.clone()),
+            is_short: self.is_short,
         }
     }
 
@@ -154,18 +148,13 @@ impl Log {
     }
 
     fn wants_snapshot(&self, now: impl Fn() -> Timestamp) -> bool {
-        let full = self.wal.bytes().saturating_sub(self.limits.segment_bytes);
+        let full = self.wal.sealed_bytes();
         // On a disk smaller than the log may grow, what it has is all that can be given back.
         let is_due = full >= self.limits.log_bytes || self.is_short && full > 0;
         is_due
             && !self.is_saving()
             && self.keepers.is_some()
             && self.unsaved.as_ref().is_none_or(|(_, after)| *after <= now())
-    }
-
-    /// Whether a sync of the log has failed, whoever asked for it.
-    fn is_poisoned(&mut self) -> bool {
-        matches!(self.wal.room(0, Reserve::Freeing), Err(WalError::Poisoned))
     }
 
     /// Makes a finished snapshot the beginning of the log.
@@ -181,17 +170,22 @@ impl Log {
 
 impl Member {
     /// Starts the threads that look after the log, if there is one.
-    pub(super) fn start_keeping(&self, crank: &mut Crank) {
-        let Some(log) = &mut crank.log else { return };
+    ///
+    /// # Errors
+    ///
+    /// When the system has no thread left.
+    pub(super) fn start_keeping(&self, crank: &mut Crank) -> io::Result<()> {
+        let Some(log) = &mut crank.log else { return Ok(()) };
         let (jobs, todo) = unbounded();
         let (dirty, written) = bounded(1);
         let (open, closing) = bounded(0);
         log.keepers = Some(Keepers { jobs, dirty, _open: open });
-        self.start("spinney-log", move |member| member.prepare(&todo));
+        self.start("spinney-log", move |member| member.prepare(&todo))?;
         if log.durability == Durability::Process {
-            self.start("spinney-sync", move |member| member.sync_behind(&written, &closing));
+            self.start("spinney-sync", move |member| member.sync_behind(&written, &closing))?;
         }
         log.hand_out();
+        Ok(())
     }
 
     /// What follows from the log having grown: work for the keepers, and now and then a snapshot.
@@ -219,9 +213,9 @@ impl Member {
             drop(content);
             member.end_snapshot(&disk, covered, saved.map(drop));
         });
-        if let (false, Some(log)) = (runs, &mut crank.log) {
+        if let (Err(error), Some(log)) = (runs, &mut crank.log) {
             log.saving = None;
-            log.unsaved = Some(("no thread to be had".to_owned(), self.now().after(SNAPSHOT_PAUSE)));
+            log.unsaved = Some((format!("no thread: {error}"), self.now().after(SNAPSHOT_PAUSE)));
         }
     }
 
@@ -254,7 +248,10 @@ impl Member {
     pub(super) fn capture(&self, crank: &Crank) -> (Content, EntryId, Config) {
         let tree = self.tree();
         let meta = Meta { index: tree.index(), time: tree.time() };
-        let content = Content { meta, root: tree.root().clone(), history: self.hub.history().to_vec() };
+        let (root, files) = (tree.root().clone(), tree.file_count());
+        drop(tree);
+        // Whoever has the crank is the one who publishes: history is of the same moment.
+        let content = Content { meta, root, files, history: self.hub.history() };
         (content, crank.raft.applied(), crank.raft.config().clone())
     }
 
@@ -272,22 +269,23 @@ impl Member {
         let mut crank = self.round.crank();
         let Some(log) = &mut crank.log else { return };
         log.saving = None;
+        let is_saved = saved.is_ok();
         let adopted = saved.and_then(|()| log.adopt(covered));
-        let is_adopted = adopted.is_ok();
         match adopted {
             // The mark is durable: what is older is not needed again.
             Ok(()) => log.hand_out(),
             Err(error) => {
                 log.unsaved = Some((error.to_string(), self.now().after(SNAPSHOT_PAUSE)));
                 // No write was in that sync, but no later one can be believed.
-                if log.is_poisoned() {
+                if log.wal.is_poisoned() {
                     crank.failure.get_or_insert(Arc::new(error.into()));
                 }
             }
         }
         drop(crank);
         self.snapshot_ended.notify_all();
-        if is_adopted {
+        // Whole and under its name it takes the place of older ones, whether the log has a mark of it or not.
+        if is_saved {
             let _ = wal::remove_snapshots_before(disk, covered.index);
         }
     }
@@ -304,7 +302,9 @@ impl Member {
 
     /// Closes the log; nothing can be written from now on.
     pub(super) fn close_log(&self) {
-        if let Some(log) = self.round.crank().log.take() {
+        let mut crank = self.round.crank();
+        crank.failure.get_or_insert_with(|| Arc::new(Error::Closed));
+        if let Some(log) = crank.log.take() {
             // What a failure here leaves behind is what a crash would: the next to open it recovers.
             let _ = log.wal.close();
         }
@@ -345,11 +345,4 @@ impl Member {
             }
         }
     }
-}
-
-/// The length of the longest segment on `disk`.
-fn longest_segment(disk: &dyn Disk) -> u64 {
-    let names = disk.names().unwrap_or_default();
-    let segments = names.iter().filter(|name| name.ends_with(".wal"));
-    segments.filter_map(|name| disk.open(name).ok()?.seek(SeekFrom::End(0)).ok()).max().unwrap_or(0)
 }

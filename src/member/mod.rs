@@ -32,6 +32,7 @@ mod sync;
 mod turn;
 
 use std::cell::RefCell;
+use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -50,10 +51,9 @@ use crate::wal::Identity;
 use crate::watch::{CatchUp, Hub, Watch, WatchRequest, WatchStats};
 pub(crate) use backup::{Facts, restore, verify_backup, verify_directory};
 use clock::Clock;
-use keeper::ENTRY_BYTES;
 pub(crate) use keeper::LogFacts;
+pub(crate) use pending::Answer;
 pub(crate) use pending::sealed::FromWritten;
-pub(crate) use pending::{Answer, Written};
 pub use pending::{Outcome, Pending};
 use round::{Closed, Round};
 pub use settings::Durability;
@@ -67,6 +67,11 @@ const EXPIRY_PAUSE: Duration = Duration::from_millis(500);
 /// A turn takes no more than this at once, so that one sync does not keep the first waiting for the last.
 const BATCH_BYTES: usize = 1 << 20;
 const BATCH_WRITES: usize = 1024;
+
+/// What a write that waits takes in memory besides its payload, roughly: more than it takes besides in a record, so
+/// that what is taken by this weight fits into one.
+const WAITING_BYTES: usize = 300;
+const _: () = assert!(WAITING_BYTES >= keeper::ENTRY_BYTES);
 
 /// One member, from when it is opened until [`Member::close`].
 pub(crate) struct Member {
@@ -82,9 +87,9 @@ pub(crate) struct Member {
     expire_after: AtomicU64,
     /// Callbacks that are due, for the worker to run.
     callbacks: Mutex<Vec<(Callback<Answer>, Answer)>>,
-    worker: Mutex<Option<JoinHandle<()>>>,
-    /// The other threads.
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// The thread that turns the crank for all who wait.
+    worker: Mutex<Option<JoinHandle<()>>>,
     /// For the threads that are started later.
     me: Weak<Self>,
 }
@@ -134,14 +139,13 @@ impl Member {
         }
         let slot = Slot::new();
         match self.add(Proposal::new(command, Reply::to(&slot))) {
-            Ok(()) => Pending::new(slot),
+            Ok(()) => Pending::new(slot, self.me.clone()),
             Err(Closed) => Pending::answered(Err(Error::Closed)),
         }
     }
 
     fn add(&self, proposal: Proposal) -> Result<(), Closed> {
-        // What it takes in a record: so many of the smallest writes must fit into one too.
-        let weight = proposal.payload.len() + ENTRY_BYTES;
+        let weight = proposal.payload.len() + WAITING_BYTES;
         self.round.add(proposal, weight)
     }
 
@@ -183,6 +187,12 @@ impl Member {
         let unsaved = facts.as_ref().and_then(|facts| facts.unsaved.as_ref());
         let mut problems: Vec<String> =
             unsaved.iter().map(|why| format!("the last snapshot failed: {why}")).collect();
+        if facts.as_ref().is_some_and(|facts| facts.is_short) {
+            problems.push("the disk has no room for more than deletes".to_owned());
+        }
+        if self.tree().bytes() >= self.settings.tree_bytes {
+            problems.push("the tree is full (setting `tree_bytes`): only deletes are taken".to_owned());
+        }
         if let Some(failure) = &crank.failure {
             problems.push(format!("nothing can be written: {failure}"));
         }
@@ -195,6 +205,10 @@ impl Member {
         watch
     }
 
+    fn is_worker(&self) -> bool {
+        WORKER_OF.with_borrow(|member| std::ptr::eq(member.as_ptr(), self))
+    }
+
     /// The worker's life: a turn whenever something waits or is due, until the member is closed.
     fn work(self: &Arc<Self>) {
         WORKER_OF.set(Arc::downgrade(self));
@@ -202,7 +216,16 @@ impl Member {
             self.turn_as_worker();
             self.run_callbacks();
         }
-        self.wind_up();
+        self.run_callbacks();
+    }
+
+    /// Has a callback run by the worker, whose write was answered before anybody asked for it.
+    fn run_later(&self, call: (Callback<Answer>, Answer)) {
+        self.callbacks.lock().push(call);
+        if self.round.nudge().is_err() {
+            // Closed: the worker may have looked for the last time.
+            self.run_callbacks();
+        }
     }
 
     fn next_expiry(&self) -> Option<Instant> {
@@ -256,7 +279,7 @@ impl Member {
     fn serve(&self, catch_up: CatchUp) {
         if catch_up == CatchUp::Start {
             let run = |member: &Arc<Self>| member.hub.run_catch_up(&|key| member.content(key));
-            if !self.start("spinney-watch", run) {
+            if self.start("spinney-watch", run).is_err() {
                 self.hub.catch_up_not_started();
             }
         }
@@ -268,52 +291,37 @@ impl Member {
         (tree.index(), tree.get(key).ok().cloned())
     }
 
-    /// Starts a thread of the member's, to be waited for when it is closed. Returns whether it runs: a system may
-    /// have no thread left, or the member be about to end.
-    fn start(&self, name: &str, run: impl FnOnce(&Arc<Self>) + Send + 'static) -> bool {
-        let thread = self.spawn(name, run);
-        let runs = thread.is_some();
+    /// Starts a thread of the member's, to be waited for when it is closed.
+    fn start(&self, name: &str, run: impl FnOnce(&Arc<Self>) + Send + 'static) -> io::Result<()> {
+        let thread = self.spawn(name, run)?;
         let mut threads = self.threads.lock();
         // Those that have ended keep their stacks for as long as somebody may join them.
         threads.retain(|thread| !thread.is_finished());
-        threads.extend(thread);
-        runs
+        threads.push(thread);
+        Ok(())
     }
 
-    fn start_worker(&self) {
-        let mut worker = self.worker.lock();
-        *worker = self.spawn("spinney", Self::work);
+    fn spawn(&self, name: &str, run: impl FnOnce(&Arc<Self>) + Send + 'static) -> io::Result<JoinHandle<()>> {
+        let member = self.me.upgrade().ok_or_else(|| io::Error::other("the store is being closed"))?;
+        thread::Builder::new().name(name.to_owned()).spawn(move || run(&member))
     }
 
-    fn spawn(&self, name: &str, run: impl FnOnce(&Arc<Self>) + Send + 'static) -> Option<JoinHandle<()>> {
-        let member = self.me.upgrade()?;
-        thread::Builder::new().name(name.to_owned()).spawn(move || run(&member)).ok()
-    }
-
-    /// Ends the member: what waits is written, streams end, threads stop, the log is closed. Once is enough.
+    /// Ends the member: what waits is written and told, streams end, threads stop, the log is closed. Once is enough.
     pub(crate) fn close(&self) {
         self.round.close();
-        let worker = self.worker.lock().take();
-        let on_worker = worker.as_ref().is_some_and(|worker| worker.thread().id() == thread::current().id());
-        // Where the last handle goes in a callback, what waits behind it still needs the log: the worker winds up
-        // when it is done, and so it does elsewhere.
-        if !on_worker && worker.is_none_or(|worker| worker.join().is_err()) {
-            self.wind_up();
+        if self.is_worker() {
+            // The last handle went in a callback. Nobody but this thread does what was submitted before.
+            while self.waiting() > 0 {
+                self.turn_as_worker();
+            }
+        } else if let Some(worker) = self.worker.lock().take() {
+            let _ = worker.join();
         }
-    }
-
-    /// The end of everything but the worker, which has done what waited: until then it may need the others.
-    fn wind_up(&self) {
+        // Nothing changes from here on: those who watch have been told everything, and need not wait for more.
         self.hub.close();
         self.stop_keeping();
-        loop {
-            let threads = std::mem::take(&mut *self.threads.lock());
-            if threads.is_empty() {
-                break;
-            }
-            for thread in threads {
-                let _ = thread.join();
-            }
+        for thread in std::mem::take(&mut *self.threads.lock()) {
+            let _ = thread.join();
         }
         self.close_log();
     }

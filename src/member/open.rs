@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -20,10 +20,10 @@ use crate::entry::{Config, Entry, EntryId, Payload};
 use crate::error::Error;
 use crate::raft::{Input, Known, Raft};
 use crate::tree::{Command, Effect, Tree};
-use crate::types::{ClusterId, Index, MemberId};
+use crate::types::{ClusterId, Index, LogIndex, MemberId};
 use crate::wal::{
-    self, Disk, FileDisk, Identity, Recovery, ReplayError, SnapshotHeader, SnapshotReader, Source, Wal,
-    WalError, WalSettings,
+    self, Disk, FileDisk, Identity, Recovery, ReplayError, SnapshotHeader, SnapshotKind, Wal, WalError,
+    WalSettings,
 };
 use crate::watch::{History, Hub};
 
@@ -45,7 +45,7 @@ impl Member {
         settings.check()?;
         let recovered = Recovered::nothing(&settings);
         let identity = Identity { cluster: random_cluster(), member: FOUNDER };
-        Ok(Self::start_with(identity, settings, recovered, None))
+        Self::start_with(identity, settings, recovered, None)
     }
 
     /// The member whose directory is at `path`, made if missing.
@@ -63,7 +63,7 @@ impl Member {
             None => {
                 if !wal::snapshots(&disk)?.is_empty() {
                     return Err(damaged(
-                        &disk,
+                        disk.path(""),
                         "there is a snapshot but no log; a restore that did not end?",
                     ));
                 }
@@ -77,7 +77,7 @@ impl Member {
             }
         };
         let log = Log::new(wal, disk, &settings, recovered.saved);
-        let member = Self::start_with(identity, settings, recovered, Some(log));
+        let member = Self::start_with(identity, settings, recovered, Some(log))?;
         let failure = member.round.crank().failure.clone();
         match failure {
             None => Ok(member),
@@ -93,7 +93,7 @@ impl Member {
         settings: Settings,
         recovered: Recovered,
         log: Option<Log>,
-    ) -> Arc<Self> {
+    ) -> Result<Arc<Self>, Error> {
         let Recovered { tree, history, mut known, .. } = recovered;
         if known.config.voters.is_empty() {
             known.config = Config { voters: [identity.member].into() };
@@ -110,17 +110,26 @@ impl Member {
             snapshot_ended: Condvar::new(),
             expire_after: AtomicU64::new(0),
             callbacks: Mutex::default(),
-            worker: Mutex::default(),
             threads: Mutex::default(),
+            worker: Mutex::default(),
             me: me.clone(),
         });
-        let mut crank = member.round.crank();
-        member.start_keeping(&mut crank);
+        match member.start_threads() {
+            Ok(()) => Ok(member),
+            Err(source) => {
+                member.close();
+                Err(Error::NoThread { source })
+            }
+        }
+    }
+
+    fn start_threads(&self) -> io::Result<()> {
+        let mut crank = self.round.crank();
+        self.start_keeping(&mut crank)?;
         // Alone there is nobody to wait for: stand for election, win it, and open the term.
-        member.step(&mut crank, Input::Campaign, &mut None);
-        drop(crank);
-        member.start_worker();
-        member
+        self.step(&mut crank, Input::Campaign, &mut None);
+        *self.worker.lock() = Some(self.spawn("spinney", Self::work)?);
+        Ok(())
     }
 }
 
@@ -142,13 +151,13 @@ pub(super) fn recover(
     let mut recovered = Recovered::nothing(settings);
     recovered.known.hard_state = recovery.hard_state().unwrap_or_default();
     if let Some(index) = wal::snapshots(disk)?.into_iter().max() {
-        recovered.load(wal::open_snapshot(disk, index)?, settings)?;
+        recovered.load(disk, index, recovery, settings)?;
     }
     // A log that begins later than it should has lost what came before.
     let next = recovered.saved.index.next();
     let marked = recovery.snapshot_mark().unwrap_or_default();
     if recovery.first_index() > next || marked > recovered.saved {
-        return Err(damaged(disk, "the log goes on from a snapshot that is missing"));
+        return Err(damaged(disk.path(""), "the log goes on from a snapshot that is missing"));
     }
     let mut effects = Vec::new();
     let replayed = recovery.replay(next, |entry| recovered.apply(disk, entry, &mut effects));
@@ -156,22 +165,44 @@ pub(super) fn recover(
         ReplayError::Log(error) => Error::from(error),
         ReplayError::Receiver(error) => error,
     })?;
-    // Without an entry after it, the snapshot is where the log goes on.
-    recovered.known.last = recovered.known.last.max(recovery.last());
+    recovered.known.last = recovery.last();
+    // Nobody can have counted so far.
+    let known = &recovered.known;
+    if known.last.index.get() > FAR || known.last.term.get().max(known.hard_state.term.get()) > FAR {
+        return Err(damaged(disk.path(""), "the log has positions or terms that nobody can have reached"));
+    }
     Ok(recovered)
 }
 
-fn damaged(disk: &Arc<dyn Disk>, what: &'static str) -> Error {
-    Error::Log(WalError::Damaged { path: disk.path(""), offset: 0, what })
+/// No counter that was counted up from 0 gets here.
+const FAR: u64 = u64::MAX / 2;
+
+fn damaged(path: PathBuf, what: &'static str) -> Error {
+    Error::Log(WalError::Damaged { path, offset: 0, what })
 }
 
 impl Recovered {
+    /// Begins with the snapshot that goes up to `index`, which must be this log's own and no newer than it.
     fn load(
         &mut self,
-        mut snapshot: SnapshotReader<Box<dyn Source>>,
+        disk: &Arc<dyn Disk>,
+        index: LogIndex,
+        recovery: &Recovery,
         settings: &Settings,
     ) -> Result<(), Error> {
-        let SnapshotHeader { last, config, meta, .. } = snapshot.header().clone();
+        let mut snapshot = wal::open_snapshot(disk, index)?;
+        let path = || wal::snapshot_path(disk, index);
+        let SnapshotHeader { kind, identity, last, config, meta } = snapshot.header().clone();
+        if let Some(expected) = recovery.identity().filter(|expected| *expected != identity) {
+            return Err(Error::Log(WalError::OtherLog { path: path(), found: identity, expected }));
+        }
+        if kind != SnapshotKind::Snapshot || last.index != index {
+            return Err(damaged(path(), "it is no snapshot of this log under its own name"));
+        }
+        // A snapshot is written when the log is durable up to there.
+        if last > recovery.last() {
+            return Err(damaged(path(), "the snapshot is ahead of the log's end"));
+        }
         let meta: Meta = codec::decode(&meta).map_err(|error| {
             let error = io::Error::new(io::ErrorKind::InvalidData, error);
             snapshot.error(error)
@@ -191,7 +222,7 @@ impl Recovered {
             Payload::Config(config) => self.known.config = config,
             Payload::Command(bytes) => {
                 let command: Command = codec::decode(&bytes)
-                    .map_err(|_| damaged(disk, "the log has an entry that holds no command"))?;
+                    .map_err(|_| damaged(disk.path(""), "the log has an entry that holds no command"))?;
                 // What was refused then is refused now: that is part of the answer, not an error.
                 let _ = self.tree.apply(time, command, effects);
                 for effect in effects.drain(..) {

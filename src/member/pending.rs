@@ -1,9 +1,10 @@
 //! Answers to writes that are under way.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use super::Member;
 use super::clock::Clock;
 use super::slot::Slot;
 use crate::error::Error;
@@ -36,6 +37,8 @@ pub(crate) type Answer = Result<Written, Error>;
 #[must_use = "a write that nobody waits for may fail without anybody knowing"]
 pub struct Pending<T> {
     slot: Arc<Slot<Answer>>,
+    /// Whose worker runs a callback.
+    member: Weak<Member>,
     outcome: PhantomData<fn() -> T>,
 }
 
@@ -72,13 +75,13 @@ pub(crate) mod sealed {
 }
 
 impl<T: Outcome> Pending<T> {
-    pub(crate) fn new(slot: Arc<Slot<Answer>>) -> Self {
-        Self { slot, outcome: PhantomData }
+    pub(super) fn new(slot: Arc<Slot<Answer>>, member: Weak<Member>) -> Self {
+        Self { slot, member, outcome: PhantomData }
     }
 
     /// One that is answered already.
     pub(crate) fn answered(answer: Answer) -> Self {
-        Self::new(Slot::answered(answer))
+        Self::new(Slot::answered(answer), Weak::new())
     }
 
     /// Waits until the write is durable and applied, or has failed.
@@ -110,10 +113,11 @@ impl<T: Outcome> Pending<T> {
         self.slot.is_answered()
     }
 
-    /// Has `callback` called with the outcome, on the store's own thread (on this one if it is known already).
+    /// Has `callback` called with the outcome, on the store's own thread; on this one if the store is gone, or never
+    /// took the write.
     ///
-    /// Callbacks run in the order of the writes, one at a time, and keep other waiting writes waiting: be quick.
-    /// They may use the store.
+    /// Callbacks run one at a time, as their writes are done or, where those were done already, as they come. They keep
+    /// other waiting writes waiting: be quick. They may use the store.
     ///
     /// ```
     /// let store = spinney::Store::in_memory();
@@ -124,7 +128,13 @@ impl<T: Outcome> Pending<T> {
     /// assert!(receiver.recv().unwrap());
     /// ```
     pub fn on_done(self, callback: impl FnOnce(Result<T, Error>) + Send + 'static) {
-        self.slot.call(Box::new(move |answer| callback(answer.map(T::from_written))));
+        let callback = Box::new(move |answer: Answer| callback(answer.map(T::from_written)));
+        if let Some(call) = self.slot.call(callback) {
+            match self.member.upgrade() {
+                Some(member) => member.run_later(call),
+                None => call.0(call.1),
+            }
+        }
     }
 }
 

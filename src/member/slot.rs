@@ -81,15 +81,14 @@ impl<A> Slot<A> {
         matches!(*self.0.lock(), State::Answered(_))
     }
 
-    /// Has `callback` called with the answer; at once if it is there already.
-    pub(crate) fn call(&self, callback: Callback<A>) {
+    /// Has `callback` called with the answer. It is given back with it if the answer is there already.
+    #[must_use]
+    pub(crate) fn call(&self, callback: Callback<A>) -> Option<(Callback<A>, A)> {
         let mut state = self.0.lock();
         match std::mem::replace(&mut *state, State::Over) {
-            State::Answered(answer) => {
-                drop(state);
-                callback(answer);
-            }
+            State::Answered(answer) => return Some((callback, answer)),
             _ => *state = State::Called(callback),
         }
+        None
     }
 }

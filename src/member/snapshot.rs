@@ -61,6 +61,8 @@ struct NodeImage<'a> {
 pub(super) struct Content {
     pub(super) meta: Meta,
     pub(super) root: Node,
+    /// How many files are below the root.
+    pub(super) files: usize,
     pub(super) history: Vec<Arc<Change>>,
 }
 
@@ -121,6 +123,10 @@ fn read_part(reader: &mut impl Read, part: &mut Vec<u8>) -> io::Result<bool> {
 /// Those of `reader`; [`io::ErrorKind::InvalidData`] around an [`ImageError`] when the bytes say something
 /// impossible.
 pub(super) fn read(reader: &mut impl Read, meta: Meta) -> io::Result<(Tree, Vec<Arc<Change>>)> {
+    // Nobody can have counted so far: the index would not have far to go.
+    if meta.index.get() > u64::MAX / 2 {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("an index of {}", meta.index)));
+    }
     let (mut loader, mut history, mut part) = (Loader::new(), Vec::new(), Vec::new());
     while read_part(reader, &mut part)? {
         let taken = match part.split_first() {

@@ -14,7 +14,7 @@ use crate::types::{ClusterId, Index};
 /// [`Resync`](crate::Resync).
 pub const RESTORE_INDEX_JUMP: u64 = 1_000_000_000;
 
-/// What a backup holds.
+/// What a backup or a data directory holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BackupInfo {
@@ -25,9 +25,6 @@ pub struct BackupInfo {
     /// How many files it has.
     pub files: usize,
 }
-
-/// What a data directory was found to hold.
-pub type Verified = BackupInfo;
 
 impl From<member::Facts> for BackupInfo {
     fn from(facts: member::Facts) -> Self {
@@ -89,7 +86,7 @@ impl Store {
     /// # Errors
     ///
     /// Those of [`Store::open`].
-    pub fn verify(path: impl AsRef<Path>) -> Result<Verified, Error> {
+    pub fn verify(path: impl AsRef<Path>) -> Result<BackupInfo, Error> {
         Ok(member::verify_directory(path.as_ref())?.into())
     }
 }

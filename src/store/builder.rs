@@ -39,7 +39,7 @@ impl Builder {
     }
 
     /// How many changes are kept for watches that begin in the past or fall behind: 1,000 by default, as in
-    /// etcd v2.
+    /// etcd v2. The values they wrote and replaced stay in memory as long, and do not count as the tree's.
     pub fn history(mut self, changes: usize) -> Self {
         self.settings.history = changes;
         self
@@ -51,7 +51,8 @@ impl Builder {
         self
     }
 
-    /// The largest value, in bytes: 1 MiB by default. With a key it must fit into a segment of the log.
+    /// The largest value, in bytes: 1 MiB by default. With a key it must fit into a segment of the log, and
+    /// so must a value with one to compare with.
     pub fn value_bytes(mut self, bytes: usize) -> Self {
         self.settings.value_bytes = bytes;
         self
@@ -71,7 +72,8 @@ impl Builder {
     }
 
     /// How large the log grows before a snapshot replaces it, in bytes: 64 MiB by default. The log never takes
-    /// more than four times as much: writers that outrun the snapshot wait for it.
+    /// more than four times as much and a segment: writers that outrun the snapshot wait for it, and where none can be
+    /// taken, what needs room is refused. Deletes and expiry go on as long as the disk has room.
     pub fn log_bytes(mut self, bytes: u64) -> Self {
         self.settings.log_bytes = bytes;
         self

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::Store;
 use super::value::{IntoValue, value};
+use super::{Store, parse};
 use crate::error::Error;
 use crate::event::Change;
 use crate::key::Key;
-use crate::member::{Pending, Written};
+use crate::member::{FromWritten, Pending};
 use crate::tree::{Condition, Delete as DeleteCommand, Operation};
 use crate::types::Index;
 
@@ -35,7 +35,7 @@ pub struct Delete<'a> {
 impl<'a> Delete<'a> {
     pub(super) fn new(store: &'a Store, key: &str) -> Self {
         let condition = Condition::default();
-        Self { store, key: store.key(key), dir: false, recursive: false, condition }
+        Self { store, key: parse(key), dir: false, recursive: false, condition }
     }
 
     /// Also if it is a directory, as long as it is empty: else [`Error::DirectoryNotEmpty`].
@@ -70,10 +70,7 @@ impl<'a> Delete<'a> {
     /// [`recursive`](Delete::recursive) was said; those of the conditions; else as [`Store::set`].
     pub fn send(self) -> Result<Arc<Change>, Error> {
         let store = self.store;
-        match store.member().write(self.operation()?.into())? {
-            Written::One(change) => Ok(change),
-            Written::Many(_) => unreachable!("one operation makes one change"),
-        }
+        store.member().write(self.operation()?.into()).map(FromWritten::from_written)
     }
 
     /// Hands the removal in and returns at once; see [`Put::submit`](super::Put::submit).
@@ -87,8 +84,9 @@ impl<'a> Delete<'a> {
 
     /// The operation, once everything about it has been checked.
     pub(super) fn operation(self) -> Result<Operation, Error> {
-        let Self { key, dir, recursive, condition, .. } = self;
+        let Self { store, key, dir, recursive, condition } = self;
         let key = key?;
+        store.limit_values(0, &condition)?;
         let condition = (condition != Condition::default()).then_some(condition);
         if condition.is_some() && (dir || recursive) {
             return Err(Error::InvalidRequest { reason: "only files can be compared" });

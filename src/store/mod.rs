@@ -10,11 +10,12 @@ mod value;
 mod view;
 mod watching;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use backup::{BackupInfo, RESTORE_INDEX_JUMP, Verified};
+pub use backup::{BackupInfo, RESTORE_INDEX_JUMP};
 pub use builder::{Builder, open_on};
 pub use delete::Delete;
 pub use put::Put;
@@ -29,6 +30,7 @@ use crate::event::Change;
 use crate::key::{self, Key};
 use crate::member::Member;
 use crate::node::Node;
+use crate::tree::Condition;
 use crate::types::{Index, Timestamp};
 
 /// A tree of keys, with everything around it: the handle that programs hold.
@@ -113,9 +115,7 @@ impl Store {
     /// [`Error::KeyNotFound`], naming the first part of the key that is missing; [`Error::NotADirectory`] when the
     /// way leads through a file; [`Error::InvalidKey`].
     pub fn get(&self, key: impl AsRef<str>) -> Result<Node, Error> {
-        let text = key.as_ref();
-        let path =
-            key::canonical(text).map_err(|reason| Error::InvalidKey { text: text.to_owned(), reason })?;
+        let path = canonical(key.as_ref())?;
         Ok(self.member().tree().get(&path)?.clone())
     }
 
@@ -134,7 +134,11 @@ impl Store {
     /// # Ok::<(), spinney::Error>(())
     /// ```
     pub fn list(&self, key: impl AsRef<str>) -> Result<Vec<Node>, Error> {
-        self.view().list(key)
+        let directory = self.get(key)?;
+        if !directory.is_dir() {
+            return Err(Error::NotADirectory { key: directory.key().clone(), index: self.index() });
+        }
+        Ok(directory.children().cloned().collect())
     }
 
     /// Sets the file at `key`, creating the directories above it.
@@ -283,11 +287,25 @@ impl Store {
         self.member().save()
     }
 
-    /// The key that `text` names, within the limits.
+    /// The key that `text` names, of a node that may be made: within the limits.
     fn key(&self, text: &str) -> Result<Key, Error> {
-        let key = Key::parse(text).map_err(|reason| Error::InvalidKey { text: text.to_owned(), reason })?;
+        let key = parse(text)?;
         self.limit("key", key.len(), self.member().settings().key_bytes, "key_bytes")?;
         Ok(key)
+    }
+
+    /// Whether a value of `size` bytes, and what it is to be compared with, are within the limits.
+    fn limit_values(&self, size: usize, condition: &Condition) -> Result<(), Error> {
+        let settings = self.member().settings();
+        let compared = condition.value.as_ref().map_or(0, |value| value.0.len());
+        self.limit("value", size, settings.value_bytes, "value_bytes")?;
+        self.limit("value to compare with", compared, settings.value_bytes, "value_bytes")?;
+        self.limit(
+            "value with one to compare with",
+            size + compared,
+            settings.values_bytes_max(),
+            "segment_bytes",
+        )
     }
 
     fn limit(
@@ -299,6 +317,16 @@ impl Store {
     ) -> Result<(), Error> {
         if actual > limit { Err(Error::TooLarge { what, actual, limit, setting }) } else { Ok(()) }
     }
+}
+
+/// The key that `text` names, of whatever length.
+fn parse(text: &str) -> Result<Key, Error> {
+    Key::parse(text).map_err(|reason| Error::InvalidKey { text: text.to_owned(), reason })
+}
+
+/// `text` as the tree looks for it.
+fn canonical(text: &str) -> Result<Cow<'_, str>, Error> {
+    key::canonical(text).map_err(|reason| Error::InvalidKey { text: text.to_owned(), reason })
 }
 
 impl fmt::Debug for Store {

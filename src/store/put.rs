@@ -8,7 +8,7 @@ use super::value::{IntoValue, value};
 use crate::error::Error;
 use crate::event::Change;
 use crate::key::Key;
-use crate::member::{Pending, Written};
+use crate::member::{FromWritten, Pending};
 use crate::tree::{Command, Condition, CreateInOrder, Operation, Put as PutCommand, PutMode, Value};
 use crate::types::Index;
 
@@ -65,13 +65,15 @@ impl<'a> Put<'a> {
         self
     }
 
-    /// Makes a directory, or with [`if_exists`](Put::if_exists) gives one a new TTL. It has no value.
+    /// Makes a directory, or with [`if_exists`](Put::if_exists) gives one a new TTL. It has no value. As in etcd, it
+    /// takes the place of a file; with `if_exists` a file stays a file, with an empty value.
     pub fn dir(mut self) -> Self {
         self.parts.dir = true;
         self
     }
 
-    /// Renews the TTL, which must be given, and keeps the value. The node must be there. Watchers are not told.
+    /// Renews the TTL, which must be given, of a file or a directory that is there; else [`Error::KeyNotFound`]. The
+    /// value stays, and so does `created`. Watchers are not told.
     pub fn refresh(mut self) -> Self {
         self.parts.refresh = true;
         self
@@ -89,7 +91,8 @@ impl<'a> Put<'a> {
         self
     }
 
-    /// Only if something is there: else [`Error::KeyNotFound`]. The node keeps its `created`.
+    /// Only if something is there: else [`Error::KeyNotFound`]. The node keeps its `created`; a file gets the value
+    /// that is given, or an empty one.
     pub fn if_exists(mut self) -> Self {
         self.parts.exists = Some(true);
         self
@@ -116,10 +119,7 @@ impl<'a> Put<'a> {
     /// itself.
     pub fn send(self) -> Result<Arc<Change>, Error> {
         let store = self.store;
-        match store.member().write(self.operation()?.into())? {
-            Written::One(change) => Ok(change),
-            Written::Many(_) => unreachable!("one operation makes one change"),
-        }
+        store.member().write(self.operation()?.into()).map(FromWritten::from_written)
     }
 
     /// Hands the write in and returns at once, so that one thread can keep hundreds of durable writes in
@@ -140,7 +140,7 @@ impl<'a> Put<'a> {
         let key = key?;
         let settings = store.member().settings();
         let size = parts.value.as_ref().map_or(0, |value| value.0.len());
-        store.limit("value", size, settings.value_bytes, "value_bytes")?;
+        store.limit_values(size, &parts.condition)?;
         if let Some(reason) = parts.contradiction() {
             return Err(Error::InvalidRequest { reason });
         }
@@ -153,6 +153,8 @@ impl<'a> Put<'a> {
         }
         let mode = match exists {
             _ if condition != Condition::default() => PutMode::Swap(condition),
+            // A refresh needs a node anyway: renewed, it keeps its age, and a directory is renewed like a file.
+            None if refresh => PutMode::Update,
             None => PutMode::Set,
             Some(true) => PutMode::Update,
             Some(false) => PutMode::Create,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::value::{IntoValue, value};
-use super::{Delete, Put, Store};
+use super::{Delete, Put, Store, parse};
 use crate::codec;
 use crate::error::Error;
 use crate::event::Change;
@@ -49,7 +49,7 @@ impl<'a> CheckBuilder<'a> {
         self.expect(Expect::Value(value(expected)))
     }
 
-    /// A node whose last change has this index must be there.
+    /// A node whose last change has this index must be there; index 0 asks that nothing is there, or for the root.
     pub fn at(self, index: impl Into<Index>) -> Transaction<'a> {
         self.expect(Expect::Index(index.into()))
     }
@@ -66,7 +66,7 @@ impl<'a> CheckBuilder<'a> {
 
     fn expect(self, expect: Expect) -> Transaction<'a> {
         let Self { mut transaction, key } = self;
-        let key = transaction.store.key(&key);
+        let key = parse(&key);
         transaction.command = transaction.command.and_then(|mut command| {
             command.checks.push(Check { key: key?, expect });
             Ok(command)

@@ -1,8 +1,8 @@
 //! All keys at one moment.
 
-use super::Node;
+use super::canonical;
 use crate::error::Error;
-use crate::key;
+use crate::node::Node;
 use crate::types::{Index, Timestamp};
 
 /// All keys at one moment, from [`Store::view`](super::Store::view). Later writes leave it as it is; cloning it
@@ -70,9 +70,7 @@ impl View {
     ///
     /// As [`Store::get`](super::Store::get).
     pub fn get(&self, key: impl AsRef<str>) -> Result<Node, Error> {
-        let text = key.as_ref();
-        let path =
-            key::canonical(text).map_err(|reason| Error::InvalidKey { text: text.to_owned(), reason })?;
+        let path = canonical(key.as_ref())?;
         Ok(crate::tree::find(&self.root, &path, self.index)?.clone())
     }
 
@@ -89,7 +87,7 @@ impl View {
         Ok(node.children().cloned().collect())
     }
 
-    /// What is different in `later`, in order of the keys, hidden nodes included. What the two share is not
+    /// What is different in `later`, directory by directory, each before what is in it, hidden nodes included. What the two share is not
     /// looked at: the cost is that of the differences, not of the views.
     ///
     /// ```

@@ -1,9 +1,12 @@
 //! How watches are begun.
 
-use super::Store;
+use super::{Store, parse};
 use crate::error::Error;
 use crate::types::Index;
 use crate::watch::{Watch, WatchRequest};
+
+/// The largest buffer of a watch, in events.
+const BUFFER_MAX: usize = 1 << 16;
 
 /// A watch to be, from [`Store::watch`]: say what, then [`start`](WatchBuilder::start) it.
 ///
@@ -29,7 +32,7 @@ pub struct WatchBuilder<'a> {
 
 impl<'a> WatchBuilder<'a> {
     pub(super) fn new(store: &'a Store, key: &str) -> Self {
-        Self { store, request: store.key(key).map(WatchRequest::new) }
+        Self { store, request: parse(key).map(WatchRequest::new) }
     }
 
     fn say(mut self, say: impl FnOnce(&mut WatchRequest)) -> Self {
@@ -56,17 +59,18 @@ impl<'a> WatchBuilder<'a> {
         self.say(|request| request.since = Some(index))
     }
 
-    /// How many events wait for the watcher at most before it falls behind, by default 128. Falling behind costs
-    /// nobody anything and loses nothing that history keeps.
+    /// How many events wait for the watcher at most before it falls behind: by default 128, at least 1 and at most
+    /// 65,536, with memory for all of them taken at once. Falling behind costs nobody anything and loses nothing that
+    /// history keeps.
     pub fn buffer(self, events: usize) -> Self {
-        self.say(|request| request.capacity = events)
+        self.say(|request| request.capacity = events.clamp(1, BUFFER_MAX))
     }
 
     /// Begins to watch.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidKey`] and [`Error::TooLarge`] for the key.
+    /// [`Error::InvalidKey`] for the key.
     pub fn start(self) -> Result<Watch, Error> {
         Ok(self.store.member().watch(self.request?))
     }

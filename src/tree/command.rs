@@ -152,6 +152,12 @@ impl Command {
     /// Whether the command can only give room back, never take it: what a full disk still lets through.
     #[must_use]
     pub fn is_freeing(&self) -> bool {
-        matches!(self, Self::Delete(_) | Self::Expire)
+        match self {
+            Self::Delete(_) | Self::Expire => true,
+            Self::Transaction(transaction) => {
+                transaction.operations.iter().all(|operation| matches!(operation, Operation::Delete(_)))
+            }
+            Self::Put(_) | Self::CreateInOrder(_) => false,
+        }
     }
 }

@@ -14,7 +14,7 @@
 //!
 //! Invariants:
 //!
-//! - Where a timer is follows from its deadline and the wheel's time: [`Wheel::list_of`]. Advancing the time keeps
+//! - Where a timer is follows from its deadline and the wheel's time: `list_of`. Advancing the time keeps
 //!   that true by moving the timers of one slot at most.
 //! - So a slot of a level comes later than all slots of the levels below, and than the slots before it; nothing
 //!   ever wraps around.

@@ -21,7 +21,17 @@ pub struct FileDisk {
     directory: PathBuf,
     writable: bool,
     /// Holds the lock; a directory that is only read may have none to take.
-    _lock: Option<File>,
+    lock: Option<File>,
+}
+
+impl Drop for FileDisk {
+    fn drop(&mut self) {
+        // Not left to the end of the file: a process that is being forked elsewhere in this one may hold a copy of
+        // it, and with it the lock, for a moment longer.
+        if let Some(lock) = &self.lock {
+            let _ = lock.unlock();
+        }
+    }
 }
 
 impl FileDisk {
@@ -43,7 +53,7 @@ impl FileDisk {
         let lock = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
         let lock = lock.map_err(|source| WalError::io("open", path.clone(), source))?;
         claim(lock.try_lock(), &directory, path)?;
-        let disk = Self { directory, writable: true, _lock: Some(lock) };
+        let disk = Self { directory, writable: true, lock: Some(lock) };
         disk.remove_unfinished()?;
         Ok(disk)
     }
@@ -66,7 +76,7 @@ impl FileDisk {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(source) => return Err(WalError::io("open", path, source)),
         };
-        Ok(Self { directory, writable: false, _lock: lock })
+        Ok(Self { directory, writable: false, lock })
     }
 
     fn remove_unfinished(&self) -> Result<(), WalError> {

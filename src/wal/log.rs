@@ -341,7 +341,17 @@ impl Wal {
 
     /// How many bytes the segments have that hold the log.
     pub fn bytes(&self) -> u64 {
-        self.sealed.iter().map(|segment| u64::from(segment.bytes)).sum::<u64>() + u64::from(self.active.bytes)
+        self.sealed_bytes() + u64::from(self.active.bytes)
+    }
+
+    /// How many of them are in full segments: what a snapshot can give back.
+    pub fn sealed_bytes(&self) -> u64 {
+        self.sealed.iter().map(|segment| u64::from(segment.bytes)).sum()
+    }
+
+    /// Whether a sync has failed: nothing can be appended any more.
+    pub fn is_poisoned(&self) -> bool {
+        self.durable.watermark().is_err()
     }
 
     /// The position of the first entry that the log still has, or that it will have.

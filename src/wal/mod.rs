@@ -13,7 +13,7 @@
 //!   record     │ tag │ length │ crc │ watermark │ payload │ zeros │                  see `record`
 //!   snapshot   │ header │ chunk │ chunk │ … │ end │                                 see `snapshot`
 //! ```
-//! All integers are little-endian. A payload is a [`WriteSet`]; one record is one write-set and is made
+//! All integers are little-endian. A payload is a [`WriteSet`](crate::entry::WriteSet); one record is one write-set and is made
 //! durable by one sync. The *opening record* comes first in every segment and restates what must not go with
 //! the segments before it: hard state, snapshot mark, the last entry, and where the segment before ends.
 //!
@@ -26,9 +26,9 @@
 //!
 //! - A file gets a segment's name when its header and full length are durable, and sequences have no gaps: so
 //!   a header that is bad, a length that is wrong and a segment that is missing are damage, never a torn write.
-//! - Under one salt, nothing that is valid stands beyond the end of the log: what a crash left there is
-//!   zeroed, or its file removed, before anything is appended. So no old record comes back to life behind a
-//!   new one.
+//! - Once the log was opened, there are only zeros behind its end, in the active segment and in the spares. So
+//!   no old record comes back to life behind a new one, whole or patched up by a torn write. What is left of
+//!   the old content of a segment that is used again is under another salt.
 //! - The end of the log is where no valid record is. It is damage if a record further on says that this place
 //!   was durable when it was written, and a torn write otherwise. Damage is reported and nothing is changed.
 //! - The last thing in a log that was closed, or opened to be written, is an empty record that vouches for
@@ -65,7 +65,7 @@ pub use segment::Identity;
 pub use simulated::SimulatedDisk;
 pub use snapshot::{
     SnapshotHeader, SnapshotKind, SnapshotReader, SnapshotWriter, open_snapshot, remove_snapshots_before,
-    save_snapshot, snapshots,
+    save_snapshot, snapshot_path, snapshots,
 };
 pub use spares::SpareJob;
 pub use sync::Syncer;

@@ -48,15 +48,6 @@ pub(super) struct Record<'a> {
     pub(super) payload: &'a [u8],
 }
 
-/// A place where a record began once, whole or not.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Trace {
-    /// The end of what is there.
-    pub(super) end: u32,
-    /// What it vouches for, when it is whole.
-    pub(super) watermark: Option<Position>,
-}
-
 /// What ties records to their segment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seal {
@@ -121,19 +112,14 @@ impl Seal {
         })
     }
 
-    /// All places from `from` on where a record of this segment began.
-    pub(super) fn traces(self, segment: &[u8], from: u32) -> impl Iterator<Item = Trace> + '_ {
+    /// All places from `from` on where a record of this segment began, each with what it vouches for if it is
+    /// whole.
+    pub(super) fn traces(self, segment: &[u8], from: u32) -> impl Iterator<Item = Option<Position>> + '_ {
         let rest = segment.get(from as usize..).unwrap_or_default();
         let places = rest.chunks_exact(ALIGNMENT).zip((from..).step_by(ALIGNMENT));
         places.filter_map(move |(place, offset)| {
-            if u32::from_le_bytes(field(place, 0)) != self.tag(offset) {
-                return None;
-            }
-            match self.read(segment, offset) {
-                Some(record) => Some(Trace { end: record.end, watermark: Some(record.watermark) }),
-                None if place[4..8] == [0; 4] => None,
-                None => Some(Trace { end: offset + HEADER_BYTES as u32, watermark: None }),
-            }
+            let began = u32::from_le_bytes(field(place, 0)) == self.tag(offset) && place[4..8] != [0; 4];
+            began.then(|| self.read(segment, offset).map(|record| record.watermark))
         })
     }
 }
@@ -197,12 +183,10 @@ mod tests {
     fn traces_are_found_whole_or_not() {
         let seal = Seal::new(7);
         let mut segment = segment_with(seal, 64, "abc");
-        let found = |segment: &[u8]| -> Vec<_> {
-            seal.traces(segment, 8).map(|trace| (trace.end, trace.watermark)).collect()
-        };
-        assert_eq!(found(&segment), [(96, Some(WATERMARK))]);
+        let found = |segment: &[u8]| seal.traces(segment, 8).collect::<Vec<_>>();
+        assert_eq!(found(&segment), [Some(WATERMARK)]);
         segment[90] ^= 1;
-        assert_eq!(found(&segment), [(88, None)]);
+        assert_eq!(found(&segment), [None]);
         assert_eq!(seal.traces(&segment, 72).count(), 0);
     }
 }

@@ -100,8 +100,10 @@ impl Recovery {
     /// The file and the offset at which a torn write was found that [`Recovery::into_wal`] will cut.
     pub fn torn(&self) -> Option<(PathBuf, u64)> {
         let found = self.found.as_ref()?;
-        let torn = found.torn_end > found.end.offset || !found.torn.is_empty();
-        torn.then(|| (self.files.path(&name_of(found.end.sequence)), u64::from(found.end.offset)))
+        found
+            .beyond
+            .torn
+            .then(|| (self.files.path(&name_of(found.end.sequence)), u64::from(found.end.offset)))
     }
 
     /// Hands the entries from `from` on to `receiver`, in order, without those that were overwritten. One
@@ -186,12 +188,12 @@ impl Recovery {
         Ok(wal)
     }
 
-    /// Removes later segments with records that a crash left, from the last one on so that no gap opens, and
-    /// maps the others. Spares of another length than new ones shall have are removed likewise.
+    /// Maps the spares. Those that are not blank, or have another length than new ones shall have, are removed:
+    /// from the last one on, so that no gap opens.
     fn keep_spares(&self, found: &Found, segment_bytes: u32) -> Result<VecDeque<EmptySegment>, WalError> {
         let keep = found.spares.iter().take_while(|spare| spare.bytes == segment_bytes).count();
         let (kept, removed) = found.spares.split_at(keep);
-        for header in removed.iter().chain(&found.torn).rev() {
+        for header in removed.iter().chain(&found.unfit).rev() {
             self.files.remove(&name_of(header.sequence))?;
         }
         let map = |header: &Header| {
@@ -212,7 +214,7 @@ impl Recovery {
         Ok(())
     }
 
-    /// Makes durable what no watermark vouches for, and zeroes what a torn write left behind the end.
+    /// Makes durable what no watermark vouches for, and zeroes what is behind the end.
     ///
     /// What was read may be in memory only. After a failed sync the system may even believe that it has
     /// written it; so it is written again, and then synced.
@@ -223,7 +225,7 @@ impl Recovery {
                 self.write_again(found.watermark, end, end.offset)?;
             }
         }
-        self.write_again(found.watermark, found.end, found.torn_end)
+        self.write_again(found.watermark, found.end, found.beyond.zeros_from)
     }
 
     /// Writes what lies between `from` and `end` again, in `end`'s segment, and zeros from there up to

@@ -7,6 +7,7 @@ use super::error::WalError;
 use super::log::{Opening, Sealed};
 use super::record::{Record, Seal};
 use super::segment::{Header, HeaderCopy, Position, RECORDS_START, name_of, sequence_of};
+use super::spares::ZEROS;
 use super::state::LogState;
 use crate::codec;
 use crate::entry::WriteSet;
@@ -26,14 +27,14 @@ pub(super) struct Found {
     pub(super) watermark: Position,
     /// The last record is empty and vouches for everything before it.
     pub(super) vouched: bool,
-    /// The end of what a torn write left in the active segment; `end.offset` when there is nothing.
-    pub(super) torn_end: u32,
     /// Entries that stand in the log but no longer hold.
     pub(super) overwritten: Overwritten,
-    /// Segments after the active one that hold no records.
+    /// Segments after the active one that hold nothing but zeros.
     pub(super) spares: Vec<Header>,
-    /// Segments after the active one that cannot stay.
-    pub(super) torn: Vec<Header>,
+    /// The other segments after the active one.
+    pub(super) unfit: Vec<Header>,
+    /// What is behind the end.
+    pub(super) beyond: Beyond,
 }
 
 /// The segments that are in the directory.
@@ -115,6 +116,13 @@ impl Segment {
             .map_err(|_| self.damaged(files, record.offset, "the record cannot be decoded"))
     }
 
+    /// The first place, `from` at the least, that only zeros follow.
+    fn zeros_from(&self, from: u32) -> u32 {
+        let rest = &self.bytes[from as usize..];
+        let nonzero = rest.rchunks(ZEROS.len()).position(|chunk| chunk != &ZEROS[..chunk.len()]);
+        nonzero.map_or(from, |chunks| self.header.bytes - (chunks * ZEROS.len()) as u32)
+    }
+
     pub(super) fn damaged(&self, files: &Files, offset: u32, what: &'static str) -> WalError {
         WalError::damaged(files.path(&name_of(self.header.sequence)), offset, what)
     }
@@ -183,7 +191,7 @@ impl Scan<'_> {
         }
         let active = segment.header;
         let beyond = look_beyond(self.files, segment, self.end, later)?;
-        let (spares, torn) = later.split_at(beyond.clean);
+        let (spares, unfit) = later.split_at(beyond.blank);
         self.overwritten.complete();
         Ok(Found {
             state: self.state,
@@ -192,10 +200,10 @@ impl Scan<'_> {
             end: self.end,
             watermark: self.watermark,
             vouched: self.vouched,
-            torn_end: beyond.torn_end,
             overwritten: self.overwritten,
             spares: spares.to_vec(),
-            torn: torn.to_vec(),
+            unfit: unfit.to_vec(),
+            beyond,
         })
     }
 
@@ -242,11 +250,17 @@ impl Scan<'_> {
 }
 
 /// What stands behind the end of the log.
-struct Beyond {
-    /// The end of what is left in the active segment.
-    torn_end: u32,
-    /// So many of the later segments hold nothing.
-    clean: usize,
+///
+/// It need not be a record to be dangerous. Of a record that was torn, all may be there but its tag; and the
+/// next one in its place, torn in turn, may bring just that, since under one salt a place has one tag.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Beyond {
+    /// A write was torn: records began there.
+    pub(super) torn: bool,
+    /// In the active segment there are only zeros from here on.
+    pub(super) zeros_from: u32,
+    /// In so many of the later segments there are only zeros.
+    blank: usize,
 }
 
 /// Looks for records behind the `end` of the log, which lies in `segment`.
@@ -255,25 +269,31 @@ struct Beyond {
 ///
 /// When one of them says that more had been durable: then the end is not where the writing stopped.
 fn look_beyond(files: &Files, segment: Segment, end: Position, later: &[Header]) -> Result<Beyond, WalError> {
-    let mut torn_end = end.offset;
+    let mut torn = false;
     for trace in segment.seal.traces(&segment.bytes, end.offset) {
-        if trace.watermark.is_some_and(|watermark| watermark > end) {
+        if trace.is_some_and(|watermark| watermark > end) {
             return Err(segment.damaged(files, end.offset, "no valid record where one was durable"));
         }
-        torn_end = torn_end.max(trace.end);
+        torn = true;
     }
-    let mut clean = later.len();
+    let zeros_from = segment.zeros_from(end.offset);
+    let mut blank = later.len();
     let mut memory = segment.into_memory();
     for (index, header) in later.iter().enumerate() {
         let segment = Segment::load(files, *header, memory)?;
         for trace in segment.seal.traces(&segment.bytes, RECORDS_START) {
-            clean = clean.min(index);
-            let Some(watermark) = trace.watermark.filter(|watermark| *watermark > end) else { continue };
+            let Some(watermark) = trace.filter(|watermark| *watermark > end) else {
+                torn = true;
+                continue;
+            };
             return Err(missing(files, end, watermark, later));
+        }
+        if segment.zeros_from(RECORDS_START) > RECORDS_START {
+            blank = blank.min(index);
         }
         memory = segment.into_memory();
     }
-    Ok(Beyond { torn_end, clean })
+    Ok(Beyond { torn, zeros_from, blank })
 }
 
 /// Damage at the end of the log or, if the log had gone on in the next segment and that one's opening record

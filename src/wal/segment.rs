@@ -8,7 +8,7 @@
 //!   │ magic 8 │ version u32 │ crc32 u32 │ cluster u128 │ member u64 │ salt u64 │ sequence u64 │ length u64 │
 //! ```
 //! The checksum covers the fields that follow it. The copies lie in separate sectors and either suffices. The
-//! header is durable before the file gets a segment's name, and is never written again.
+//! header is durable before the file gets a segment's name; it is written again only to repair a copy.
 
 use std::fmt;
 

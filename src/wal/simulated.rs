@@ -8,6 +8,7 @@
 //! process sees is the present; what a loss of power leaves is drawn by [`SimulatedDisk::power_loss`].
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, Cursor, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,10 +23,10 @@ use super::segment::mix;
 const SECTOR_BYTES: usize = 512;
 
 /// A disk in memory. Clones are the same disk.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct SimulatedDisk(Arc<Mutex<State>>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     files: BTreeMap<FileId, FileState>,
     names: BTreeMap<String, FileId>,
@@ -59,7 +60,7 @@ struct Faults {
     capacity: Option<u64>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 struct FileState {
     durable: Vec<u8>,
     present: Vec<u8>,
@@ -141,6 +142,14 @@ impl Random {
     fn below(&mut self, bound: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         (mix(self.0) % bound as u64) as usize
+    }
+}
+
+impl fmt::Debug for SimulatedDisk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.0.lock();
+        let lengths = state.names.iter().map(|(name, id)| (name, state.files[id].present.len()));
+        f.debug_map().entries(lengths).finish()
     }
 }
 

@@ -447,6 +447,11 @@ pub fn snapshots(disk: &Arc<dyn Disk>) -> Result<Vec<LogIndex>, WalError> {
     Ok(names.iter().filter_map(|name| index_of(name)).collect())
 }
 
+/// Where the snapshot is that goes up to `index`, for messages.
+pub fn snapshot_path(disk: &Arc<dyn Disk>, index: LogIndex) -> PathBuf {
+    disk.path(&name_of(index))
+}
+
 /// Opens the snapshot that goes up to `index`.
 ///
 /// # Errors

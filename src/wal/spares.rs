@@ -22,7 +22,7 @@ use super::segment::{EmptySegment, Header, Identity, name_of};
 const SPARES_MAX: usize = 2;
 
 /// Larger writes leave large folios in the page cache. A sync writes whole folios back, for each record.
-const ZEROS: [u8; 4096] = [0; 4096];
+pub(super) const ZEROS: [u8; 4096] = [0; 4096];
 
 /// Makes segments.
 #[derive(Clone, Debug)]

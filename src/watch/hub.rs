@@ -218,9 +218,9 @@ impl Hub {
         drop((watchers, channel));
     }
 
-    /// A copy of the history, for a snapshot. It costs a pointer a change.
-    pub(crate) fn history(&self) -> History {
-        self.state.lock().history.clone()
+    /// What history keeps, oldest first, for a snapshot. It costs a pointer a change.
+    pub(crate) fn history(&self) -> Vec<Arc<Change>> {
+        self.state.lock().history.to_vec()
     }
 
     /// How the hub is doing.

@@ -87,9 +87,7 @@ impl fmt::Display for Results {
                     [0, values.len() / 2, values.len() - 1].map(|at| number(values[at]));
                 write!(f, "  {:<8} {median:>10}  {:>22}", kind.name(), format!("({low} to {high})"))?;
                 write!(f, "  {:>9} x raw", show(self.ratio(row, kind, Kind::Raw)))?;
-                if let Some(spinney) = Kind::spinney() {
-                    write!(f, "  {:>9} x spinney", show(self.ratio(row, kind, spinney)))?;
-                }
+                write!(f, "  {:>9} x spinney", show(self.ratio(row, kind, Kind::Spinney)))?;
                 writeln!(f, "  {}", kind.note(row))?;
             }
         }

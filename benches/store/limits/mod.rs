@@ -6,6 +6,7 @@ mod heap;
 mod map;
 mod pipeline;
 mod raw_log;
+mod timed_wait;
 mod wheel;
 
 pub(crate) use callbacks::Callbacks;
@@ -14,4 +15,5 @@ pub(crate) use heap::Heap;
 pub(crate) use map::Map;
 pub(crate) use pipeline::Pipeline;
 pub(crate) use raw_log::{RECORD, RawLog};
+pub(crate) use timed_wait::TimedWait;
 pub(crate) use wheel::Wheel;

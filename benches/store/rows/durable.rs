@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use super::IN_FLIGHT;
+use super::{IN_FLIGHT, setter};
 use crate::device::Device;
 use crate::keys::{self, Values};
 use crate::limits::{GroupCommit, Pipeline, RECORD, RawLog};
@@ -25,7 +25,7 @@ pub(super) fn sets(bench: &Bench<'_>, table: &mut Table) -> Result<()> {
     let group = GroupCommit::create(&bench.scratch.join("group"))?;
     let store = Store::open(&bench.scratch.join("store"), Durability::Disk)?;
 
-    let raw = || Ok(Some([per_second(&keys, 1, bench.slice, 1, || Ok(raw_set(&raw)))?]));
+    let raw = || Ok([per_second(&keys, 1, bench.slice, 1, || Ok(raw_set(&raw)))?]);
     let group = |threads| {
         let committer = || {
             let mut commit = group.committer();
@@ -34,13 +34,10 @@ pub(super) fn sets(bench: &Bench<'_>, table: &mut Table) -> Result<()> {
                 Ok(())
             })
         };
-        Ok(Some([per_second(&keys, threads, bench.slice, 1, committer)?]))
+        Ok([per_second(&keys, threads, bench.slice, 1, committer)?])
     };
-    let store = |threads| {
-        let Some(store) = &store else { return Ok(None) };
-        Ok(Some([per_second(&keys, threads, bench.slice, 1, || Ok(set(store)))?]))
-    };
-    let [raw, group_16, group_64, one, sixteen, sixty_four] = in_turns(
+    let store = |threads| Ok([per_second(&keys, threads, bench.slice, 1, || Ok(setter(&store)))?]);
+    let [[raw], [group_16], [group_64], [one], [sixteen], [sixty_four]] = in_turns(
         bench.rounds,
         [
             Box::new(raw),
@@ -62,8 +59,7 @@ pub(super) fn sets(bench: &Bench<'_>, table: &mut Table) -> Result<()> {
     ];
     for (threads, (limit_name, limit), spinney, reach) in rows {
         let what = format!("durable set, {threads}; {limit_name}");
-        let (spinney, limit) = (spinney.map(|[value]| value), limit.map(|[value]| value));
-        table.add(Row { what, unit: Unit::PerSecond, spinney, limit, reach });
+        table.add(Row { what, unit: Unit::PerSecond, spinney, limit: Some(limit), reach });
     }
     Ok(())
 }
@@ -84,10 +80,9 @@ pub(super) fn submits(bench: &Bench<'_>, table: &mut Table) -> Result<()> {
             }
             count += IN_FLIGHT;
         }
-        Ok(Some([count as f64 / start.elapsed().as_secs_f64()]))
+        Ok([count as f64 / start.elapsed().as_secs_f64()])
     };
     let submit = || {
-        let Some(store) = &store else { return Ok(None) };
         let mut values = Values::new();
         let mut in_flight = VecDeque::with_capacity(IN_FLIGHT);
         let start = Instant::now();
@@ -105,14 +100,14 @@ pub(super) fn submits(bench: &Bench<'_>, table: &mut Table) -> Result<()> {
             count += IN_FLIGHT;
         }
         in_flight.into_iter().try_for_each(Pending::wait)?;
-        Ok(Some([count as f64 / start.elapsed().as_secs_f64()]))
+        Ok([count as f64 / start.elapsed().as_secs_f64()])
     };
-    let [bare, spinney] = in_turns(bench.rounds, [Box::new(bare), Box::new(submit)])?;
+    let [[bare], [spinney]] = in_turns(bench.rounds, [Box::new(bare), Box::new(submit)])?;
     table.add(Row {
         what: format!("durable set, 1 thread, {IN_FLIGHT} in flight; a bare pipelined log"),
         unit: Unit::PerSecond,
-        spinney: spinney.map(|[value]| value),
-        limit: bare.map(|[value]| value),
+        spinney,
+        limit: Some(bare),
         reach: Reach::TimesAtLeast(0.4),
     });
     Ok(())
@@ -125,30 +120,29 @@ pub(super) fn device_bytes(bench: &Bench<'_>, table: &mut Table) -> Result<()> {
     const PAGE: f64 = 4096.0;
 
     let keys = keys::shuffled(SETS);
-    let device = Device::of(bench.scratch)?;
+    let Some(device) = Device::of(bench.scratch)? else {
+        eprintln!("the kernel does not count what is written to {}", bench.scratch.display());
+        return Ok(());
+    };
     let raw = Mutex::new(RawLog::create(&bench.scratch.join("raw"))?);
     let store = Store::open(&bench.scratch.join("store"), Durability::Disk)?;
-    let bytes_a_set = |set: &mut dyn FnMut(&str) -> Result<()>| -> Result<Option<[f64; 1]>> {
-        let Some(device) = &device else { return Ok(None) };
+    let bytes_a_set = |set: &mut dyn FnMut(&str) -> Result<()>| -> Result<[f64; 1]> {
         // What others have left in the page cache shall not be written just now.
         Command::new("sync").status()?;
-        let before = device.bytes_written();
+        let before = device.bytes_written()?;
         keys.iter().try_for_each(|key| set(key))?;
-        let written = before.zip(device.bytes_written()).map(|(before, after)| after - before);
-        Ok(written.map(|bytes| [bytes as f64 / SETS as f64]))
+        let written = device.bytes_written()? - before;
+        Ok([written as f64 / SETS as f64])
     };
-    let [raw, spinney] = in_turns(
+    let [[raw], [spinney]] = in_turns(
         bench.rounds,
-        [
-            Box::new(|| bytes_a_set(&mut raw_set(&raw))),
-            Box::new(|| store.as_ref().map_or(Ok(None), |store| bytes_a_set(&mut set(store)))),
-        ],
+        [Box::new(|| bytes_a_set(&mut raw_set(&raw))), Box::new(|| bytes_a_set(&mut setter(&store)))],
     )?;
     table.add(Row {
         what: "device bytes a lone small set; a bare loop".into(),
         unit: Unit::Bytes,
-        spinney: spinney.map(|[value]| value),
-        limit: raw.map(|[value]| value),
+        spinney,
+        limit: Some(raw),
         reach: Reach::AtMost(1.1 * PAGE),
     });
     Ok(())
@@ -161,10 +155,4 @@ fn raw_set(log: &Mutex<RawLog>) -> impl FnMut(&str) -> Result<()> {
         log.write(&[1; RECORD])?;
         log.sync()
     }
-}
-
-/// One key, durable.
-fn set(store: &Store) -> impl FnMut(&str) -> Result<()> {
-    let mut values = Values::new();
-    move |key| store.set(key, &values.next())
 }

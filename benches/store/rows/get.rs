@@ -19,22 +19,18 @@ fn gets_of(count: usize, label: &str, bench: &Bench<'_>, table: &mut Table) -> R
 
     let keys = keys::shuffled(count);
     let map = Map::filled(count);
-    let store = Store::in_memory()?;
-    if let Some(store) = &store {
-        fill(store, count)?;
-    }
+    let store = Store::in_memory();
+    fill(&store, count)?;
     let from_map = |threads| {
         let get = |key: &str| {
             std::hint::black_box(map.get(key));
             Ok(())
         };
-        Ok(Some([per_second(&keys, threads, bench.slice, BATCH, || Ok(get))?]))
+        Ok([per_second(&keys, threads, bench.slice, BATCH, || Ok(get))?])
     };
-    let from_store = |threads| {
-        let Some(store) = &store else { return Ok(None) };
-        Ok(Some([per_second(&keys, threads, bench.slice, BATCH, || Ok(|key: &str| store.get(key)))?]))
-    };
-    let [map_one, map_two, one, two] = in_turns(
+    let from_store =
+        |threads| Ok([per_second(&keys, threads, bench.slice, BATCH, || Ok(|key: &str| store.get(key)))?]);
+    let [[map_one], [map_two], [one], [two]] = in_turns(
         bench.rounds,
         [
             Box::new(|| from_map(1)),
@@ -51,8 +47,7 @@ fn gets_of(count: usize, label: &str, bench: &Bench<'_>, table: &mut Table) -> R
     ];
     for (what, spinney, limit, reach) in rows {
         let what = format!("get of {label} keys, {what}");
-        let (spinney, limit) = (spinney.map(|[value]| value), limit.map(|[value]| value));
-        table.add(Row { what, unit: Unit::PerSecond, spinney, limit, reach });
+        table.add(Row { what, unit: Unit::PerSecond, spinney, limit: Some(limit), reach });
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The rows, by group.
 
 mod durable;
+mod expiry;
 mod get;
 mod memory;
 mod open;
@@ -15,7 +16,7 @@ use std::collections::VecDeque;
 pub(crate) use ttl::Timers;
 
 use crate::child::Task;
-use crate::keys::{self, VALUE};
+use crate::keys::{self, VALUE, Values};
 use crate::subject::{Pending, Store};
 use crate::table::Table;
 use crate::{Bench, Result};
@@ -24,7 +25,7 @@ use crate::{Bench, Result};
 type Group = fn(&Bench<'_>, &mut Table) -> Result<()>;
 
 /// Every group by the name that the command line knows it by.
-pub(crate) const GROUPS: [(&str, Group); 11] = [
+pub(crate) const GROUPS: [(&str, Group); 12] = [
     ("durable", durable::sets),
     ("submit", durable::submits),
     ("device", durable::device_bytes),
@@ -32,6 +33,7 @@ pub(crate) const GROUPS: [(&str, Group); 11] = [
     ("get", get::gets),
     ("watch", watch::events),
     ("ttl", ttl::timers),
+    ("expiry", expiry::lateness),
     ("memory", memory::a_key),
     ("open", open::a_million),
     ("snapshot", snapshot::pauses),
@@ -66,4 +68,10 @@ fn fill(store: &Store, count: usize) -> Result<()> {
         in_flight.push_back(store.submit(&keys::key(number), &VALUE));
     }
     in_flight.into_iter().try_for_each(Pending::wait)
+}
+
+/// One caller's way to set keys, each to a value that no key has had.
+fn setter(store: &Store) -> impl FnMut(&str) -> Result<()> {
+    let mut values = Values::new();
+    move |key| store.set(key, &values.next())
 }

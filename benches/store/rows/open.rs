@@ -22,9 +22,9 @@ pub(super) fn a_million(bench: &Bench<'_>, table: &mut Table) -> Result<()> {
         let map = Map::filled(MILLION);
         let spent = start.elapsed();
         drop(map);
-        Ok(Some([spent.as_secs_f64() * 1e3]))
+        Ok([spent.as_secs_f64() * 1e3])
     };
-    let [map, snapshot, log] = in_turns(
+    let [[map], [snapshot], [log]] = in_turns(
         bench.rounds.min(5),
         [
             Box::new(build_map),
@@ -37,8 +37,8 @@ pub(super) fn a_million(bench: &Bench<'_>, table: &mut Table) -> Result<()> {
         table.add(Row {
             what: format!("open with 1M keys, {from}; building a bare map"),
             unit: Unit::Milliseconds,
-            spinney: spinney.map(|[value]| value),
-            limit: map.clone().map(|[value]| value),
+            spinney,
+            limit: Some(map.clone()),
             reach: Reach::AtMost(most),
         });
     }
@@ -46,35 +46,32 @@ pub(super) fn a_million(bench: &Bench<'_>, table: &mut Table) -> Result<()> {
 }
 
 /// Child: a directory with a snapshot of all keys.
-pub(super) fn fill_with_snapshot(directory: &Path) -> Result<Option<Vec<f64>>> {
-    if let Some(store) = Store::open(directory, Durability::Process)? {
-        fill(&store, MILLION)?;
-        store.snapshot()?;
-    }
-    Ok(None)
+pub(super) fn fill_with_snapshot(directory: &Path) -> Result<Vec<f64>> {
+    let store = Store::open(directory, Durability::Process)?;
+    fill(&store, MILLION)?;
+    store.snapshot()?;
+    Ok(Vec::new())
 }
 
 /// Child: a directory with all keys in the log.
-pub(super) fn fill_without_snapshot(directory: &Path) -> Result<Option<Vec<f64>>> {
-    if let Some(store) = Store::open_without_snapshots(directory)? {
-        fill(&store, MILLION)?;
-    }
-    Ok(None)
+pub(super) fn fill_without_snapshot(directory: &Path) -> Result<Vec<f64>> {
+    fill(&Store::open_without_snapshots(directory)?, MILLION)?;
+    Ok(Vec::new())
 }
 
 /// Child: opens what has a snapshot.
-pub(super) fn open(directory: &Path) -> Result<Option<Vec<f64>>> {
+pub(super) fn open(directory: &Path) -> Result<Vec<f64>> {
     time_to_first_get(|| Store::open(directory, Durability::Disk))
 }
 
 /// Child: opens what has none, and must not get one by being opened.
-pub(super) fn open_without_snapshot(directory: &Path) -> Result<Option<Vec<f64>>> {
+pub(super) fn open_without_snapshot(directory: &Path) -> Result<Vec<f64>> {
     time_to_first_get(|| Store::open_without_snapshots(directory))
 }
 
-fn time_to_first_get(open: impl FnOnce() -> Result<Option<Store>>) -> Result<Option<Vec<f64>>> {
+fn time_to_first_get(open: impl FnOnce() -> Result<Store>) -> Result<Vec<f64>> {
     let start = Instant::now();
-    let Some(store) = open()? else { return Ok(None) };
+    let store = open()?;
     store.get(&keys::key(MILLION - 1))?;
-    Ok(Some(vec![start.elapsed().as_secs_f64() * 1e3]))
+    Ok(vec![start.elapsed().as_secs_f64() * 1e3])
 }

@@ -2,7 +2,8 @@
 
 use parking_lot::Mutex;
 
-use crate::keys::{self, Values};
+use super::setter;
+use crate::keys;
 use crate::limits::{RECORD, RawLog};
 use crate::slice::per_second;
 use crate::subject::{Durability, Store};
@@ -18,22 +19,15 @@ pub(super) fn sets(bench: &Bench<'_>, table: &mut Table) -> Result<()> {
 
     let write = || {
         let write = |_: &str| raw.lock().write(&[1; RECORD]);
-        Ok(Some([per_second(&keys, 1, bench.slice, 16, || Ok(write))?]))
+        Ok([per_second(&keys, 1, bench.slice, 16, || Ok(write))?])
     };
-    let set = || {
-        let Some(store) = &store else { return Ok(None) };
-        let setter = || {
-            let mut values = Values::new();
-            Ok(move |key: &str| store.set(key, &values.next()))
-        };
-        Ok(Some([per_second(&keys, 1, bench.slice, 16, setter)?]))
-    };
-    let [write, set] = in_turns(bench.rounds, [Box::new(write), Box::new(set)])?;
+    let set = || Ok([per_second(&keys, 1, bench.slice, 16, || Ok(setter(&store)))?]);
+    let [[write], [set]] = in_turns(bench.rounds, [Box::new(write), Box::new(set)])?;
     table.add(Row {
         what: "set with Durability::Process, 1 thread; a bare write".into(),
         unit: Unit::PerSecond,
-        spinney: set.map(|[value]| value),
-        limit: write.map(|[value]| value),
+        spinney: set,
+        limit: Some(write),
         reach: Reach::AtLeast(1e6),
     });
     Ok(())

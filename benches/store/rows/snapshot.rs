@@ -12,7 +12,7 @@ use crate::keys::{self, Values};
 use crate::limits::{RECORD, RawLog};
 use crate::subject::Store;
 use crate::table::{Reach, Row, Table, Unit};
-use crate::turns::{Series, Turn, in_turns};
+use crate::turns::{Turn, in_turns};
 use crate::{Bench, Result};
 
 /// What the snapshot may add to the longest set of a time without one.
@@ -21,9 +21,7 @@ const PAUSE_MS: f64 = 10.0;
 pub(super) fn pauses(bench: &Bench<'_>, table: &mut Table) -> Result<()> {
     let mut raw = RawLog::create(&bench.scratch.join("raw"))?;
     let store = Store::open_without_snapshots(&bench.scratch.join("store"))?;
-    if let Some(store) = &store {
-        fill(store, MILLION)?;
-    }
+    fill(&store, MILLION)?;
     let keys = keys::shuffled(100_000);
     let mut walk = keys.iter().cycle();
     let mut values = Values::new();
@@ -33,28 +31,26 @@ pub(super) fn pauses(bench: &Bench<'_>, table: &mut Table) -> Result<()> {
             raw.write(&[1; RECORD])?;
             raw.sync()
         };
-        longest_sets(set, || write_file(&bench.scratch.join("file"))).map(Some)
+        longest_sets(set, || write_file(&bench.scratch.join("file")))
     });
     let spinney: Turn<'_, 2> = Box::new(|| {
-        let Some(store) = &store else { return Ok(None) };
         let set = || walk.next().map_or(Ok(()), |key| store.set(key, &values.next()));
-        longest_sets(set, || store.snapshot()).map(Some)
+        longest_sets(set, || store.snapshot())
     });
-    let [bare, spinney] = in_turns(bench.rounds.min(5), [bare, spinney])?;
+    let [[_, bare], [without, during]] = in_turns(bench.rounds.min(5), [bare, spinney])?;
 
-    let during = |[_, during]: [Series; 2]| during;
     table.add(Row {
         what: "longest set during a snapshot of 1M keys; spinney without one".into(),
         unit: Unit::Milliseconds,
-        spinney: spinney.clone().map(during),
-        limit: spinney.clone().map(|[without, _]| without),
+        spinney: during.clone(),
+        limit: Some(without),
         reach: Reach::MoreAtMost(PAUSE_MS),
     });
     table.add(Row {
         what: "longest set during a snapshot of 1M keys; a bare loop beside a bare write".into(),
         unit: Unit::Milliseconds,
-        spinney: spinney.map(during),
-        limit: bare.map(during),
+        spinney: during,
+        limit: Some(bare),
         reach: Reach::ToCompare,
     });
     Ok(())

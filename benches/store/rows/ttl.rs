@@ -6,7 +6,7 @@ use super::MILLION;
 use crate::keys::Random;
 use crate::limits::{Heap, Wheel};
 use crate::table::{Reach, Row, Table, Unit};
-use crate::turns::{Series, Turn, in_turns};
+use crate::turns::{Turn, in_turns};
 use crate::{Bench, Result, subject};
 
 /// Deadlines lie within ten minutes, in milliseconds.
@@ -67,34 +67,34 @@ type Measured = [f64; 5];
 pub(super) fn timers(bench: &Bench<'_>, table: &mut Table) -> Result<()> {
     let deadlines = Deadlines::new();
     let turns: [Turn<'_, 5>; 3] = [
-        Box::new(|| deadlines.play(&mut Wheel::default()).map(Some)),
-        Box::new(|| deadlines.play(&mut Heap::default()).map(Some)),
-        Box::new(|| subject::timer_wheel().map(|mut wheel| deadlines.play(wheel.as_mut())).transpose()),
+        Box::new(|| deadlines.play(&mut Wheel::default())),
+        Box::new(|| deadlines.play(&mut Heap::default())),
+        Box::new(|| deadlines.play(&mut subject::timer_wheel())),
     ];
     let [wheel, heap, spinney] = in_turns(bench.rounds, turns)?;
 
-    let value = |measured: &Option<[Series; 5]>, place: usize| Some(measured.as_ref()?[place].clone());
     for (place, doing) in ["insert", "move", "expire"].into_iter().enumerate() {
         table.add(Row {
             what: format!("1M TTLs, {doing}, each; a bare wheel"),
             unit: Unit::Nanoseconds,
-            spinney: value(&spinney, place),
-            limit: value(&wheel, place),
+            spinney: spinney[place].clone(),
+            limit: Some(wheel[place].clone()),
             reach: Reach::TimesAtMost(2.0),
         });
     }
+    let ([.., sum, entries], [.., heap_sum, heap_entries]) = (spinney, heap);
     table.add(Row {
         what: "1M TTLs, insert + move + expire; a binary heap".into(),
         unit: Unit::Nanoseconds,
-        spinney: value(&spinney, 3),
-        limit: value(&heap, 3),
+        spinney: sum,
+        limit: Some(heap_sum),
         reach: Reach::TimesAtMost(1.0),
     });
     table.add(Row {
         what: "1M TTLs, entries kept a TTL after a refresh; a binary heap".into(),
         unit: Unit::Plain,
-        spinney: value(&spinney, 4),
-        limit: value(&heap, 4),
+        spinney: entries,
+        limit: Some(heap_entries),
         reach: Reach::AtMost(1.0),
     });
     Ok(())

@@ -274,13 +274,19 @@ fn whatever_else_is_wrong_with_a_segment_is_said() {
 
 #[test]
 fn segments_of_another_log_of_the_same_member_do_not_join() {
-    let (case, wal) = build(60, 0);
-    wal.close().unwrap();
-    // The same identity, the same sequences, and other records before.
-    let other = SimulatedDisk::new();
-    let mut wal = Wal::create(arc(&other), SETTINGS, IDENTITY, None).unwrap();
-    (1..=80).for_each(|index| wal.append(&set_of(index, 600)).unwrap());
-    wal.close().unwrap();
-    case.disk.overwrite("0000000000000002.wal", 0, &other.content("0000000000000002.wal"));
-    assert!(matches!(scan(&case.disk), Err(WalError::Damaged { .. })));
+    // The same identity, sequences, salts, entries and lengths; but for a vote, the same log.
+    let log = |vote| {
+        let disk = SimulatedDisk::new();
+        let mut wal = create(&disk);
+        let hard_state = Some(HardState { term: Term::new(1), vote: Some(MemberId::new(vote)) });
+        wal.append(&WriteSet { hard_state, ..WriteSet::default() }).unwrap();
+        (1..=60).for_each(|index| wal.append(&set_of(index, 600)).unwrap());
+        wal.close().unwrap();
+        disk
+    };
+    let (disk, other) = (log(1), log(2));
+    let second = "0000000000000002.wal";
+    disk.overwrite(second, 0, &other.content(second));
+    let refused = scan(&disk);
+    assert!(matches!(refused, Err(WalError::Damaged { path, offset: 4096, .. }) if path.ends_with(second)));
 }

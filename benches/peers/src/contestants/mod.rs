@@ -7,7 +7,6 @@ mod redb;
 #[cfg(feature = "rocksdb")]
 mod rocksdb;
 mod sled;
-#[cfg(feature = "spinney-rows")]
 mod spinney;
 mod sqlite;
 
@@ -57,7 +56,6 @@ fn look_at(value: &[u8]) -> usize {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     Raw,
-    #[cfg(feature = "spinney-rows")]
     Spinney,
     Sqlite,
     Lmdb,
@@ -73,7 +71,6 @@ impl Kind {
     pub fn all() -> &'static [Self] {
         &[
             Self::Raw,
-            #[cfg(feature = "spinney-rows")]
             Self::Spinney,
             Self::Sqlite,
             Self::Lmdb,
@@ -85,15 +82,9 @@ impl Kind {
         ]
     }
 
-    /// Spinney, where it was built in.
-    pub fn spinney() -> Option<Self> {
-        Self::all().iter().copied().find(|kind| kind.name() == "spinney")
-    }
-
     pub fn name(self) -> &'static str {
         match self {
             Self::Raw => "raw",
-            #[cfg(feature = "spinney-rows")]
             Self::Spinney => "spinney",
             Self::Sqlite => "sqlite",
             Self::Lmdb => "lmdb",
@@ -121,7 +112,6 @@ impl Kind {
     pub fn open(self, directory: &Path, sync: Sync) -> Result<Box<dyn Contestant>> {
         Ok(match self {
             Self::Raw => Box::new(raw::Raw::open(directory, sync)?),
-            #[cfg(feature = "spinney-rows")]
             Self::Spinney => Box::new(spinney::Spinney::open(directory, sync)?),
             Self::Sqlite => Box::new(sqlite::Sqlite::open(directory, sync)?),
             Self::Lmdb => Box::new(lmdb::Lmdb::open(directory, sync)?),

@@ -3,8 +3,9 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
+use std::sync::Arc;
 
-use spinney::{Durability, Store};
+use spinney::{Change, Durability, Pending, Store};
 
 use super::{Contestant, Reader, Sync, look_at};
 use crate::Result;
@@ -46,7 +47,7 @@ impl Contestant for Spinney {
     }
 }
 
-fn wait(pending: spinney::Pending) -> Result<()> {
+fn wait(pending: Pending<Arc<Change>>) -> Result<()> {
     pending.wait()?;
     Ok(())
 }
