@@ -9,7 +9,8 @@
 //! ```
 //! Alone, a caller that finds the crank free and nobody waiting turns it itself: a hand-over to another thread
 //! costs a tenth of a sync. Everybody else leaves the write in the queue for the worker, and while a sync runs the
-//! queue fills: group commit follows by itself. The worker also wakes when a key is due, and for nothing else.
+//! queue fills: group commit follows by itself. The worker also wakes when a key is due, or when a callback comes for a
+//! write that is done already; and for nothing else.
 //!
 //! Locks, in the order in which they may be taken: crank, queue, tree. The hub's lock stands alone: it is taken
 //! while the crank is held, never while the tree is. No callback runs under any of them.
