@@ -13,8 +13,9 @@ use super::pending::{Answer, Written};
 use super::slot::Slot;
 use super::{EXPIRY_PAUSE, Member};
 use crate::codec;
-use crate::entry::{Entry, Payload, WriteSet};
+use crate::entry::{Entry, EntryId, Payload, WriteSet};
 use crate::error::Error;
+use crate::event::Action;
 use crate::raft::{Input, Output, Raft, Role};
 use crate::tree::{Command, Effect, Refused, Tree};
 use crate::types::Timestamp;
@@ -249,7 +250,9 @@ impl Member {
         let mut results = std::mem::take(&mut crank.results);
         while entries.peek().is_some() {
             let mut tree = self.tree_mut();
+            let mut applied = None;
             for entry in entries.by_ref().take(WRITES_PER_LOCK) {
+                applied = Some(entry.id);
                 let Payload::Command(_) = entry.payload else { continue };
                 let write =
                     crank.under_way.pop_front().expect("alone, a member proposes all that it applies");
@@ -258,10 +261,17 @@ impl Member {
             }
             let alarm = tree.next_wake();
             drop(tree);
+            if let Some(EntryId { term, index }) = applied {
+                self.applied.store(index.get(), Ordering::Relaxed);
+                self.term.store(term.get(), Ordering::Relaxed);
+            }
             if let Some(alarm) = alarm {
                 self.round.alarm(self.clock.instant_of(alarm));
             }
             for effect in &crank.effects {
+                if effect.change.action == Action::Expire {
+                    self.expired.fetch_add(1, Ordering::Relaxed);
+                }
                 let catch_up = self.hub.publish(&effect.change, effect.removed.as_ref());
                 self.serve(catch_up);
             }
