@@ -33,7 +33,8 @@
 //! Invariants, asserted after each step (`invariants`):
 //! - `before <= applied <= committed <= last`, `applied <= durable` beyond the snapshot, `durable <= last`.
 //! - Nobody leads on a vote that is not durable, and what a leader commits is durable on a majority.
-//! - Terms and log time never decrease along the log; term, committed and applied never decrease at all.
+//! - Terms never decrease along the log, nor does the log time that a leader gives; term, committed and applied never
+//!   decrease at all.
 //!
 //! # The files
 //!
