@@ -56,7 +56,9 @@ fn happen(cluster: &mut Cluster, (kind, a, b, number): Draw, events: &mut Vec<Ev
     let members: Vec<MemberId> = cluster.members.keys().copied().collect();
     let member = *pick(&members, u64::from(a)).unwrap();
     let other = *pick(&members, u64::from(b)).unwrap();
-    match kind % 32 {
+    let leads = |member: &&MemberId| cluster.is_up(**member) && cluster.raft(**member).role() == Role::Leader;
+    let leader = members.iter().find(leads).copied().unwrap_or(member);
+    match kind % 36 {
         0..=9 if !cluster.wire.is_empty() => {
             // Mostly in order.
             let place = if b < 200 { 0 } else { number as usize % cluster.wire.len() };
@@ -103,11 +105,21 @@ fn happen(cluster: &mut Cluster, (kind, a, b, number): Draw, events: &mut Vec<Ev
                 _ => Change::Remove(other),
             };
             let request = Request::Change { changes: vec![change], expected: None };
-            cluster.step(member, Input::Ask { token: number, request }, events);
+            cluster.step(leader, Input::Ask { token: number, request }, events);
         }
         30 => {
             let request = Request::Transfer((b < 128).then_some(other));
             cluster.step(member, Input::Ask { token: number, request }, events);
+        }
+        32..=33 => {
+            // A quiet while, in which those who can talk do.
+            for _ in 0..b % 16 {
+                cluster.now += 10;
+                for &member in &members {
+                    cluster.step(member, Input::Tick, events);
+                }
+                cluster.settle(events);
+            }
         }
         _ => {
             // A member that was added comes up.

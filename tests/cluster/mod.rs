@@ -341,6 +341,12 @@ impl Cluster {
             Payload::Config(config) => machine.sessions.follow(config),
             _ => {}
         }
+        if let (Admission::Refused, Some(session)) = (admission, entry.session) {
+            let origin = self.members.get(&session.member).and_then(|machine| machine.raft.as_ref());
+            let lives = origin.is_some_and(|raft| raft.boot() == session.boot && !raft.is_stopped());
+            let is_member = self.members[&member].sessions.knows(session.member);
+            assert!(!(lives && is_member), "m{member} drops {session:?}, whose caller waits");
+        }
         events.push(Event::Applied(member, entry, admission));
     }
 
