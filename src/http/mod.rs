@@ -24,6 +24,7 @@
 //!
 //! Statistics count what comes in here, from when the server was made.
 
+mod auth;
 mod connection;
 mod cors;
 mod form;
