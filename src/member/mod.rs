@@ -47,6 +47,7 @@ use parking_lot::{Condvar, Mutex};
 use crate::error::Error;
 use crate::key::Key;
 use crate::node::Node;
+use crate::raft::Role;
 use crate::tree::{Command, Tree};
 use crate::types::{Index, Timestamp};
 #[cfg(feature = "http")]
@@ -198,7 +199,9 @@ impl Member {
         let unsaved = facts.as_ref().and_then(|facts| facts.unsaved.as_ref());
         let mut problems: Vec<String> =
             unsaved.iter().map(|why| format!("the last snapshot failed: {why}")).collect();
-        if facts.as_ref().is_some_and(|facts| facts.is_short) {
+        if crank.raft.role() != Role::Leader && crank.failure.is_none() {
+            problems.push("the disk has no room for anything: the store can only be read".to_owned());
+        } else if facts.as_ref().is_some_and(|facts| facts.is_short) {
             problems.push("the disk has no room for more than deletes".to_owned());
         }
         if self.tree().bytes() >= self.settings.tree_bytes {
