@@ -1,6 +1,7 @@
 //! Random requests to this front and to the real etcd, in its v2 mode: no difference that is not meant.
 //!
-//! Without etcd on the machine there is nothing to compare with, and the test says so.
+//! Without etcd on the machine there is nothing to compare with, and the test says so. `SPINNEY_SEED` and
+//! `SPINNEY_REQUESTS` make another run of it, or a longer one.
 
 #![cfg(feature = "http")]
 #![expect(clippy::unwrap_used, reason = "what is not as expected fails the test")]
@@ -15,8 +16,9 @@ use http::client::{Client, Reply};
 use spinney::Store;
 use support::Random;
 
-/// How many requests both are sent, for each seed.
-const REQUESTS: usize = 1_500;
+/// How many requests both are sent, and from which seed, unless something else is said.
+const REQUESTS: u64 = 1_500;
+const SEED: u64 = 20_261_123;
 
 /// A process that ends with the test.
 struct Etcd {
@@ -173,6 +175,10 @@ fn request(random: &mut Random, index: u64) -> Request {
     Request { method, target, content_type: body.is_some().then_some(content_type).flatten(), body }
 }
 
+fn plain(method: &'static str, target: String) -> Request {
+    Request { method, target, content_type: None, body: None }
+}
+
 fn send(client: &mut Option<Client>, address: SocketAddr, request: &Request) -> Reply {
     let mut open = client.take().unwrap_or_else(|| Client::new(address).unwrap());
     let content_type = request.content_type.map(|value| ("Content-Type", value));
@@ -231,18 +237,27 @@ fn random_requests_are_answered_alike() {
     let store = Store::in_memory();
     let (_running, ours) = http::serve(&store);
     let (mut there, mut here) = (None, None);
-    let probe =
-        Request { method: "GET", target: "/v2/keys/nothing".to_owned(), content_type: None, body: None };
+    let probe = plain("GET", "/v2/keys/nothing".to_owned());
     // etcd has written a few things about itself: as many are written here, where no client looks.
     let index: u64 =
         send(&mut there, etcd.address, &probe).head.header("X-Etcd-Index").unwrap().parse().unwrap();
     for _ in 0..index {
         store.set("/_spinney/padding", "").unwrap();
     }
-    let mut random = Random(20_261_123);
+    let said = |name, otherwise| std::env::var(name).map_or(otherwise, |said| said.parse().unwrap());
+    let requests: u64 = said("SPINNEY_REQUESTS", REQUESTS);
+    let mut random = Random(said("SPINNEY_SEED", SEED));
     let mut statuses = std::collections::BTreeMap::new();
-    for number in 0..REQUESTS {
-        let request = request(&mut random, store.index().get());
+    for number in 0..requests {
+        let request = match number % 25 {
+            // A write, and then a look at the last few that there were: this one at least is found.
+            23 => plain("PUT", "/v2/keys/last".to_owned()),
+            24 => {
+                let since = store.index().get().saturating_sub(random.below(10)).max(index + 1);
+                plain("GET", format!("/v2/keys?wait=true&recursive=true&waitIndex={since}"))
+            }
+            _ => request(&mut random, store.index().get()),
+        };
         let theirs = send(&mut there, etcd.address, &request);
         let mine = send(&mut here, ours, &request);
         *statuses.entry(theirs.head.status).or_insert(0) += 1;
@@ -252,6 +267,6 @@ fn random_requests_are_answered_alike() {
             "request {number}: {request:?}\nhere:  {mine:?}\nthere: {theirs:?}"
         );
     }
-    println!("{REQUESTS} requests; answers by status: {statuses:?}");
+    println!("{requests} requests; answers by status: {statuses:?}");
     assert!(statuses.len() >= 7, "the requests are too much alike: {statuses:?}");
 }

@@ -18,8 +18,10 @@ struct Row {
     name: String,
     unit: &'static str,
     promise: Promise,
-    turn: Box<dyn Fn(&Contestant) -> Result<f64>>,
+    turn: Turn,
 }
+
+type Turn = Box<dyn Fn(&Contestant) -> Result<f64>>;
 
 #[derive(Clone, Copy)]
 enum Promise {
