@@ -60,6 +60,8 @@ mod event;
 pub mod http;
 mod key;
 mod member;
+#[cfg(feature = "cluster")]
+mod net;
 mod node;
 mod raft;
 mod session;
@@ -110,6 +112,11 @@ pub mod internals {
     }
     /// The number of a member's life.
     pub use crate::types::BootId;
+    /// Bytes between members.
+    #[cfg(feature = "cluster")]
+    pub mod net {
+        pub use crate::net::*;
+    }
     /// The consensus core.
     pub mod raft {
         pub use crate::raft::*;
