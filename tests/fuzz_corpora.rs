@@ -8,6 +8,9 @@ use std::path::Path;
 
 #[path = "../fuzz/bodies/command.rs"]
 mod command;
+#[cfg(feature = "http")]
+#[path = "../fuzz/bodies/http_request.rs"]
+mod http_request;
 #[path = "../fuzz/bodies/image.rs"]
 mod image;
 #[path = "../fuzz/bodies/key.rs"]
@@ -47,6 +50,12 @@ fn log_recovery() {
 #[test]
 fn snapshot() {
     replay("snapshot", snapshot::run);
+}
+
+#[cfg(feature = "http")]
+#[test]
+fn http_request() {
+    replay("http_request", http_request::run);
 }
 
 fn replay(target: &str, run: impl Fn(&[u8])) {
