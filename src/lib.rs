@@ -60,6 +60,7 @@ mod key;
 mod member;
 mod node;
 mod raft;
+mod replica;
 mod store;
 mod tree;
 mod types;

@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
-use super::snapshot::{Content, Meta};
 use super::turn::Crank;
 use super::{Durability, Member, Settings};
 use crate::codec;
 use crate::entry::{Config, EntryId, WriteSet};
 use crate::error::Error;
+use crate::replica::content::{Content, Meta};
 use crate::types::Timestamp;
 use crate::wal::{self, Disk, Reserve, SnapshotHeader, SnapshotKind, SpareJob, Wal, WalError};
 

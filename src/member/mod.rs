@@ -28,7 +28,6 @@ mod pending;
 mod round;
 mod settings;
 mod slot;
-mod snapshot;
 mod sync;
 mod turn;
 

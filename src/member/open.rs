@@ -12,13 +12,13 @@ use parking_lot::{Condvar, Mutex};
 use super::clock::Clock;
 use super::keeper::Log;
 use super::round::Round;
-use super::snapshot::{self, Meta};
 use super::turn::Crank;
 use super::{Member, Settings};
 use crate::codec;
 use crate::entry::{Config, Entry, EntryId, Payload};
 use crate::error::Error;
 use crate::raft::{Input, Known, Raft};
+use crate::replica::content::{self, Meta};
 use crate::tree::{Command, Effect, Tree};
 use crate::types::{ClusterId, Index, LogIndex, MemberId};
 use crate::wal::{
@@ -207,7 +207,7 @@ impl Recovered {
             let error = io::Error::new(io::ErrorKind::InvalidData, error);
             snapshot.error(error)
         })?;
-        let (tree, changes) = snapshot::read(&mut snapshot, meta).map_err(|error| snapshot.error(error))?;
+        let (tree, changes) = content::read(&mut snapshot, meta).map_err(|error| snapshot.error(error))?;
         self.tree = tree;
         self.history = History::restore(settings.history, meta.index, changes);
         self.known = Known { config, last, time: meta.time, applied: last, ..self.known.clone() };

@@ -389,7 +389,7 @@ fn crc_of(parts: &[&[u8]]) -> u32 {
 }
 
 /// What the snapshot up to `index` is called.
-fn name_of(index: LogIndex) -> String {
+pub(super) fn name_of(index: LogIndex) -> String {
     format!("{:016x}.snap", index.get())
 }
 

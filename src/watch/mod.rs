@@ -48,6 +48,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use catch_up::Laggards;
 pub(crate) use history::{HISTORY_CAPACITY_DEFAULT, History};
 pub use hub::WatchStats;
 pub(crate) use hub::{CatchUp, Hub, WatchRequest};

@@ -28,11 +28,11 @@ const PART_BYTES: usize = 64 << 10;
 
 /// Where a tree stood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Meta {
+pub(crate) struct Meta {
     /// The index of its last change.
-    pub(super) index: Index,
+    pub(crate) index: Index,
     /// The time of its last entry.
-    pub(super) time: Timestamp,
+    pub(crate) time: Timestamp,
 }
 
 /// A change with its nodes written out.
@@ -58,12 +58,12 @@ struct NodeImage<'a> {
 }
 
 /// What is to be saved, taken at one moment; nothing that happens later changes it.
-pub(super) struct Content {
-    pub(super) meta: Meta,
-    pub(super) root: Node,
+pub(crate) struct Content {
+    pub(crate) meta: Meta,
+    pub(crate) root: Node,
     /// How many files are below the root.
-    pub(super) files: usize,
-    pub(super) history: Vec<Arc<Change>>,
+    pub(crate) files: usize,
+    pub(crate) history: Vec<Arc<Change>>,
 }
 
 impl Content {
@@ -72,7 +72,7 @@ impl Content {
     /// # Errors
     ///
     /// Those of `writer`, and [`io::ErrorKind::Interrupted`] when stopped.
-    pub(super) fn write(&self, writer: &mut dyn Write, stop: &AtomicBool) -> io::Result<()> {
+    pub(crate) fn write(&self, writer: &mut dyn Write, stop: &AtomicBool) -> io::Result<()> {
         let mut part = vec![CHANGES];
         for change in &self.history {
             codec::encode_into(&ChangeImage::of(change), &mut part);
@@ -122,7 +122,7 @@ fn read_part(reader: &mut impl Read, part: &mut Vec<u8>) -> io::Result<bool> {
 ///
 /// Those of `reader`; [`io::ErrorKind::InvalidData`] around an [`ImageError`] when the bytes say something
 /// impossible.
-pub(super) fn read(reader: &mut impl Read, meta: Meta) -> io::Result<(Tree, Vec<Arc<Change>>)> {
+pub(crate) fn read(reader: &mut impl Read, meta: Meta) -> io::Result<(Tree, Vec<Arc<Change>>)> {
     // Nobody can have counted so far: the index would not have far to go.
     if meta.index.get() > u64::MAX / 2 {
         return Err(io::Error::new(io::ErrorKind::InvalidData, format!("an index of {}", meta.index)));

@@ -1,0 +1,3 @@
+//! placeholder
+
+pub(crate) mod content;
