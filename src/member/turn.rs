@@ -124,8 +124,7 @@ impl Member {
         let mut own = None;
         self.admit(crank, &mut own);
         if !crank.batch.is_empty() {
-            let payloads =
-                crank.batch.iter().map(|write| Payload::Command(Arc::clone(&write.payload))).collect();
+            let payloads = crank.batch.iter().map(|write| Arc::clone(&write.payload)).collect();
             crank.under_way.extend(crank.batch.drain(..));
             self.step(crank, Input::Propose(payloads), &mut own);
         }
@@ -140,7 +139,7 @@ impl Member {
         crank.raft.step(now, input, &mut outputs);
         let mut next = 0;
         while next < outputs.len() {
-            match std::mem::replace(&mut outputs[next], Output::Refuse(Vec::new())) {
+            match std::mem::replace(&mut outputs[next], Output::Apply(Vec::new())) {
                 Output::Persist { sequence, write } => {
                     let input = match self.persist(crank, &write) {
                         Ok(()) => Input::Persisted(sequence),
@@ -149,7 +148,8 @@ impl Member {
                     crank.raft.step(now, input, &mut outputs);
                 }
                 Output::Apply(entries) => self.apply(crank, entries, own),
-                Output::Refuse(payloads) => debug_assert!(payloads.is_empty(), "admission is the owner's"),
+                // Admission is the owner's, and there are no peers.
+                other => debug_assert!(false, "alone, nothing else is asked for: {other:?}"),
             }
             next += 1;
         }
