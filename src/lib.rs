@@ -109,6 +109,10 @@ pub mod internals {
     }
     /// The number of a member's life.
     pub use crate::types::BootId;
+    /// A member without threads, clock or sockets.
+    pub mod replica {
+        pub use crate::replica::*;
+    }
     /// The consensus core.
     pub mod raft {
         pub use crate::raft::*;

@@ -205,9 +205,9 @@ impl Recovered {
             let error = io::Error::new(io::ErrorKind::InvalidData, error);
             snapshot.error(error)
         })?;
-        let (tree, changes) = content::read(&mut snapshot, meta).map_err(|error| snapshot.error(error))?;
-        self.tree = tree;
-        self.history = History::restore(settings.history, meta.index, changes);
+        let loaded = content::read(&mut snapshot, meta).map_err(|error| snapshot.error(error))?;
+        self.tree = loaded.tree;
+        self.history = History::restore(settings.history, meta.index, loaded.history);
         self.known = Known::restored(last, meta.time, config);
         self.saved = last;
         Ok(())

@@ -325,7 +325,7 @@ impl Wal {
         self.released = (upto.min(self.state.marked().index), self.active.position());
     }
 
-    fn retire_released(&mut self) {
+    pub(crate) fn retire_released(&mut self) {
         let (upto, marked_before) = self.released;
         let Some(watermark) = self.durable.watermark().ok().filter(|watermark| *watermark >= marked_before)
         else {

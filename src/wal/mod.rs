@@ -67,8 +67,8 @@ pub use recovery::{Recovery, ReplayError};
 pub use segment::Identity;
 pub use simulated::SimulatedDisk;
 pub use snapshot::{
-    SnapshotHeader, SnapshotKind, SnapshotReader, SnapshotWriter, open_snapshot, remove_snapshots_before,
-    save_snapshot, snapshot_path, snapshots,
+    SnapshotHeader, SnapshotKind, SnapshotReader, SnapshotWriter, open_snapshot, remove_snapshot,
+    remove_snapshots_before, save_snapshot, snapshot_path, snapshots,
 };
 pub use spares::SpareJob;
 pub use sync::Syncer;

@@ -237,6 +237,17 @@ impl SimulatedDisk {
         self.0.lock().faults.stop_after = Some(operations);
     }
 
+    /// Whether the moment of [`SimulatedDisk::stop_after`] has come.
+    pub fn has_stopped(&self) -> bool {
+        self.0.lock().faults.stopped
+    }
+
+    /// How many bytes all files together have now.
+    pub fn bytes(&self) -> u64 {
+        let state = self.0.lock();
+        state.names.values().map(|id| state.files[id].present.len() as u64).sum()
+    }
+
     /// What a new process finds: all faults end, and unfinished files are removed, as [`FileDisk::open`] does.
     ///
     /// [`FileDisk::open`]: super::FileDisk::open

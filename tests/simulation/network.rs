@@ -110,10 +110,10 @@ impl Network {
         self.connections.remove(&(other, one));
     }
 
-    /// Whether a frame belongs to the connection that there is now.
+    /// The number of the newest connection.
     #[must_use]
-    pub fn is_current(&self, frame: &Frame) -> bool {
-        self.connections.get(&(frame.from, frame.to)).is_some_and(|now| now.number == frame.connection)
+    pub fn connections_made(&self) -> u64 {
+        self.connections_made
     }
 
     /// Sends `bytes`; gives what arrives, and when.

@@ -24,6 +24,12 @@ impl Watcher {
         Self { watch, key, recursive, next, told: 0 }
     }
 
+    /// How many events it was told.
+    #[must_use]
+    pub fn told(&self) -> u64 {
+        self.told
+    }
+
     /// Takes what was sent, and checks it. Says what is wrong.
     pub fn take(&mut self, witness: &Witness, most: usize, coverage: &mut Coverage) -> Result<(), String> {
         for _ in 0..most {

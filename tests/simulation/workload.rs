@@ -148,7 +148,7 @@ impl Workload {
     fn key(&mut self) -> Key {
         const KEYS: &[&str] =
             &["/a", "/a/x", "/a/y", "/a/x/1", "/b", "/b/_hidden/1", "/c", "/c/1", "/c/2", "/c/3"];
-        Key::parse(self.random.pick(KEYS)).expect("a key")
+        Key::parse(*self.random.pick(KEYS)).expect("a key")
     }
 }
 
