@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "what is not as expected fails the test")]
 
+#[expect(dead_code, reason = "the duel of the two trees is another test's")]
 mod model;
 #[path = "simulation/mod.rs"]
+#[allow(unreachable_pub, reason = "it is written to be a public module")]
 mod simulation;
 
 use simulation::plan::Faults;

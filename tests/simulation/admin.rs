@@ -49,7 +49,8 @@ impl World {
         let pause = 50 * MS + self.admin.random.exponential(if self.is_calm { 200 * MS } else { SECOND });
         self.after(pause, Event::Admin);
         self.welcome();
-        let up: Vec<Place> = self.machines.iter().filter(|machine| machine.is_up()).map(|machine| machine.place).collect();
+        let up: Vec<Place> =
+            self.machines.iter().filter(|machine| machine.is_up()).map(|machine| machine.place).collect();
         if up.is_empty() {
             return;
         }
@@ -85,10 +86,13 @@ impl World {
         }
         match random.below(6) {
             0 | 1 if config.members().count() < MEMBERS_MAX && self.machines.len() < MACHINES_MAX => {
-                let name = contact(MemberId::new(1_000 + self.machines.len() as u64 * 100 + random.below(100)));
+                let name =
+                    contact(MemberId::new(1_000 + self.machines.len() as u64 * 100 + random.below(100)));
                 one(Change::Add(name))
             }
-            2 if !voters.is_empty() && self.plan.has(Fault::Membership) => one(Change::Remove(*random.pick(&voters))),
+            2 if !voters.is_empty() && self.plan.has(Fault::Membership) => {
+                one(Change::Remove(*random.pick(&voters)))
+            }
             3 if !voters.is_empty() && self.plan.has(Fault::Membership) => {
                 // Several at once: one leaves, and a learner takes its place.
                 let mut changes = vec![Change::Demote(*random.pick(&voters))];

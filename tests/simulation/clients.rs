@@ -14,8 +14,8 @@ use super::linear::{self, Call, Operation, Verdict};
 use super::network::Place;
 use super::plan::{MS, Plan, SECOND, Time};
 use super::random::Random;
-use super::witness::{Slot, command_of};
 use super::watching::Watcher;
+use super::witness::{Slot, command_of};
 use super::workload::{Request, Workload};
 use super::world::{Event, World};
 use crate::model;
@@ -116,7 +116,12 @@ impl World {
         if self.clients.waits[client] {
             return;
         }
-        let up: Vec<Place> = self.machines.iter().filter(|m| m.is_up() && m.paused_until <= self.now).map(|m| m.place).collect();
+        let up: Vec<Place> = self
+            .machines
+            .iter()
+            .filter(|m| m.is_up() && m.paused_until <= self.now)
+            .map(|m| m.place)
+            .collect();
         if up.is_empty() {
             return;
         }
@@ -143,7 +148,9 @@ impl World {
                 if is_unique(command) {
                     self.clients.unique.insert(Arc::clone(&encoded), None);
                 }
-                operation = call.as_ref().map(|(register, call)| self.clients.record(*register, called, call.clone()));
+                operation = call
+                    .as_ref()
+                    .map(|(register, call)| self.clients.record(*register, called, call.clone()));
             }
             Request::Read { .. } => {}
             Request::LocalRead { key } => {
@@ -182,8 +189,13 @@ impl World {
 
     /// The process died that these calls were made to.
     pub(super) fn forget_calls(&mut self, place: Place) {
-        let lost: Vec<u64> =
-            self.clients.calls.iter().filter(|(_, call)| call.place == place).map(|(token, _)| *token).collect();
+        let lost: Vec<u64> = self
+            .clients
+            .calls
+            .iter()
+            .filter(|(_, call)| call.place == place)
+            .map(|(token, _)| *token)
+            .collect();
         for token in lost {
             self.lose(token);
         }
@@ -213,7 +225,8 @@ impl World {
             return self.lose(token);
         }
         let Some(waiting) = self.clients.calls.remove(&token) else {
-            return self.require(false, || format!("call {token} was answered twice, or never made: {answer:?}"));
+            return self
+                .require(false, || format!("call {token} was answered twice, or never made: {answer:?}"));
         };
         self.report.answered += 1;
         if let Some(client) = waiting.client {
@@ -256,14 +269,16 @@ impl World {
     ) {
         let slot = self.witness.slot(entry.index).cloned();
         let Some(slot) = slot.filter(|slot| slot.id == entry) else {
-            return self.require(false, || format!("a write was answered by {entry:?}, which nobody has applied"));
+            return self
+                .require(false, || format!("a write was answered by {entry:?}, which nobody has applied"));
         };
         self.require(carries(&slot, &waiting.encoded), || format!("{entry:?} is not what was written"));
         let done = result.map(|changes| {
             let index = |change: Option<&Arc<Change>>| change.map(|change| change.index().get());
             (index(changes.first()), index(changes.last()))
         });
-        let expected = slot.result.clone().map(|result| result.map(|(first, last)| (Some(first), Some(last))));
+        let expected =
+            slot.result.clone().map(|result| result.map(|(first, last)| (Some(first), Some(last))));
         let is_empty = matches!(done, Ok((None, None)));
         self.require(Some(&done) == expected.as_ref() || is_empty, || {
             format!("{entry:?} was answered by {done:?}, and did {expected:?}")
@@ -299,12 +314,16 @@ impl World {
         });
         let floor = waiting.index_floor;
         self.require(index >= floor, || {
-            format!("a linearizable read at {place:?} saw {index}, and {floor} had been told before it was called")
+            format!(
+                "a linearizable read at {place:?} saw {index}, and {floor} had been told before it was called"
+            )
         });
         self.check_found(key, index, found.as_ref());
         self.clients.index_floor = self.clients.index_floor.max(index);
         if let Some(register) = register {
-            let value = found.and_then(|entry| entry.value).and_then(|value| String::from_utf8(value).ok()?.parse().ok());
+            let value = found
+                .and_then(|entry| entry.value)
+                .and_then(|value| String::from_utf8(value).ok()?.parse().ok());
             let at = self.clients.record(*register, waiting.called, Call::Read(value));
             let happened = self.happened;
             if let Some(operation) = self.clients.operation(at) {
@@ -329,7 +348,9 @@ impl World {
 
     fn check_found(&self, key: &Key, index: u64, found: Option<&model::Entry>) {
         let expected = self.witness.version(key, index);
-        self.require(found == expected, || format!("{key} is {found:?} at {index}, and should be {expected:?}"));
+        self.require(found == expected, || {
+            format!("{key} is {found:?} at {index}, and should be {expected:?}")
+        });
     }
 
     /// Entries were applied: commands that can be told from all others are applied once, and never if refused.
@@ -443,7 +464,9 @@ impl World {
                 Verdict::Linearizable => {}
                 Verdict::Unknown => self.report.undecided += 1,
                 Verdict::Impossible => {
-                    self.require(false, || format!("no order explains what clients saw of register {register}"));
+                    self.require(false, || {
+                        format!("no order explains what clients saw of register {register}")
+                    });
                 }
             }
         }

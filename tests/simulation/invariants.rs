@@ -81,7 +81,9 @@ impl World {
             applied: replica.applied(),
             role: Some(raft.role()),
         };
-        self.require(now.term >= before.term, || format!("{member}: the term went back, {before:?} to {now:?}"));
+        self.require(now.term >= before.term, || {
+            format!("{member}: the term went back, {before:?} to {now:?}")
+        });
         self.require(now.committed >= before.committed, || {
             format!("{member}: what is committed went back, {before:?} to {now:?}")
         });
@@ -169,7 +171,10 @@ impl World {
         };
         let held = majority(&config.voters) && majority(&config.outgoing);
         self.require(held, || {
-            format!("{id:?} is taken for committed and is not on a majority of the disks of {}", show(&config))
+            format!(
+                "{id:?} is taken for committed and is not on a majority of the disks of {}",
+                show(&config)
+            )
         });
         self.report.quorums_checked += 1;
     }
@@ -193,7 +198,9 @@ impl World {
                     agreed |= mine.0 == theirs.0;
                     agreed && mine != theirs
                 });
-                self.require(differ.is_none(), || format!("the logs of {one} and {other} differ: {differ:?}"));
+                self.require(differ.is_none(), || {
+                    format!("the logs of {one} and {other} differ: {differ:?}")
+                });
             }
         }
     }

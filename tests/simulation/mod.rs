@@ -25,6 +25,7 @@ mod quiet;
 mod random;
 pub mod report;
 mod sessions;
+pub mod sweep;
 mod watching;
 mod witness;
 mod workload;

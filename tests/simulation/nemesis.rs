@@ -197,7 +197,8 @@ impl World {
         self.die(place, false);
         let machine = &mut self.machines[place.0];
         // What was written last cannot be told from a torn write until it was vouched for, as opening does.
-        let disk: std::sync::Arc<dyn spinney::internals::wal::Disk> = std::sync::Arc::new(machine.disk.clone());
+        let disk: std::sync::Arc<dyn spinney::internals::wal::Disk> =
+            std::sync::Arc::new(machine.disk.clone());
         let vouched = spinney::internals::wal::Recovery::scan(disk)
             .and_then(|recovery| recovery.into_wal(machine.settings.wal))
             .map(drop);

@@ -117,7 +117,14 @@ impl Network {
     }
 
     /// Sends `bytes`; gives what arrives, and when.
-    pub fn send(&mut self, now: Time, from: Place, to: Place, life: u64, bytes: Vec<u8>) -> Vec<(Time, Frame)> {
+    pub fn send(
+        &mut self,
+        now: Time,
+        from: Place,
+        to: Place,
+        life: u64,
+        bytes: Vec<u8>,
+    ) -> Vec<(Time, Frame)> {
         self.traffic.sent += 1;
         let has = |fault| !self.calm && self.plan.has(fault);
         if self.is_cut(from, to) || has(Fault::Loss) && self.random.chance(self.plan.loss) {
@@ -142,7 +149,10 @@ impl Network {
             let late = if self.random.one_in(4) { 2 * SECOND } else { 30 * MS };
             arrivals.push((arrival + self.random.exponential(late), frame.clone()));
         }
-        if has(Fault::Corruption) && self.random.below(10_000) < self.plan.corruption && !frame.bytes.is_empty() {
+        if has(Fault::Corruption)
+            && self.random.below(10_000) < self.plan.corruption
+            && !frame.bytes.is_empty()
+        {
             self.traffic.corrupted += 1;
             let at = self.random.below(frame.bytes.len() as u64) as usize;
             frame.bytes[at] ^= 1 << self.random.below(8);

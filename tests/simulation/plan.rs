@@ -120,7 +120,9 @@ impl FromStr for Faults {
             let before = faults.len();
             let named = Fault::ALL.iter().filter(|fault| fault.word() == word || fault.group() == word);
             faults.extend(named);
-            if faults.len() == before && !Fault::ALL.iter().any(|fault| fault.word() == word || fault.group() == word) {
+            if faults.len() == before
+                && !Fault::ALL.iter().any(|fault| fault.word() == word || fault.group() == word)
+            {
                 return Err(format!("there is no fault and no group of faults called {word:?}"));
             }
         }

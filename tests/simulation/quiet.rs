@@ -6,13 +6,13 @@ use spinney::MemberId;
 use spinney::internals::entry::Config;
 use spinney::internals::raft::Role;
 
+use super::Outcome;
 use super::invariants::{Image, show};
 use super::machine::Condition;
 use super::network::Place;
 use super::plan::{MS, SECOND, Time};
 use super::workload::Request;
 use super::world::{Event, World};
-use super::Outcome;
 
 /// A cluster is whole again within this time of the last fault.
 const RECOVERY_MAX: Time = 60 * SECOND;
@@ -37,7 +37,9 @@ impl World {
         while !self.is_whole() {
             self.run_until(self.now + 50 * MS);
             let waited = self.now - healed;
-            self.require(waited < RECOVERY_MAX, || format!("not whole after {} s: {}", waited / SECOND, self.why_not_whole()));
+            self.require(waited < RECOVERY_MAX, || {
+                format!("not whole after {} s: {}", waited / SECOND, self.why_not_whole())
+            });
         }
         self.report.recovery_ms = (self.now - healed) / MS;
         self.probe();
@@ -83,9 +85,10 @@ impl World {
         let leads = |machine: &&super::machine::Machine| {
             machine.replica.as_ref().is_some_and(|replica| replica.raft().role() == Role::Leader)
         };
-        let leader = self.machines.iter().filter(leads).max_by_key(|machine| {
-            machine.replica.as_ref().map(|replica| replica.raft().hard_state().term)
-        })?;
+        let leader =
+            self.machines.iter().filter(leads).max_by_key(|machine| {
+                machine.replica.as_ref().map(|replica| replica.raft().hard_state().term)
+            })?;
         let config = leader.replica.as_ref()?.raft().config().clone();
         Some((leader.place, config))
     }
@@ -104,7 +107,8 @@ impl World {
                 machine.is_some_and(|machine| {
                     machine.condition == Condition::Sound
                         && machine.replica.as_ref().is_some_and(|replica| {
-                            replica.applied() == last && replica.raft().leader() == Some(self.machines[leader.0].member())
+                            replica.applied() == last
+                                && replica.raft().leader() == Some(self.machines[leader.0].member())
                         })
                 })
             })

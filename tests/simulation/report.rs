@@ -100,7 +100,11 @@ impl fmt::Display for Report {
         writeln!(f, "elections            {:>12}", self.elections)?;
         writeln!(f, "crashes              {:>12}", self.crashes)?;
         writeln!(f, "syncs                {:>12}", self.syncs)?;
-        writeln!(f, "snapshots            {:>12}   {} installed", self.snapshots_saved, self.snapshots_installed)?;
+        writeln!(
+            f,
+            "snapshots            {:>12}   {} installed",
+            self.snapshots_saved, self.snapshots_installed
+        )?;
         writeln!(f, "membership changes   {:>12}   {} transfers", self.membership_changes, self.transfers)?;
         writeln!(f, "commits on disks     {:>12}   looked for and found", self.quorums_checked)?;
         writeln!(
@@ -110,7 +114,8 @@ impl fmt::Display for Report {
         )?;
         writeln!(f, "watch events         {:>12}", self.told)?;
         writeln!(f, "longest recovery     {:>12} ms", self.recovery_ms)?;
-        let faults: Vec<String> = self.faults.iter().map(|(fault, times)| format!("{fault} {times}")).collect();
+        let faults: Vec<String> =
+            self.faults.iter().map(|(fault, times)| format!("{fault} {times}")).collect();
         writeln!(f, "faults               {}", faults.join(", "))?;
         writeln!(f, "met")?;
         for (mark, times) in self.coverage.iter() {

@@ -75,7 +75,8 @@ impl Watcher {
             }
             Event::Resync(resync) => {
                 coverage.reach("a watcher was told to start over");
-                if resync.missed_from.get() != self.next && self.skip(witness, resync.missed_from.get()).is_err()
+                if resync.missed_from.get() != self.next
+                    && self.skip(witness, resync.missed_from.get()).is_err()
                     || index + 1 < self.next
                 {
                     return Err(format!("{} is at {}, and was told {resync:?}", self.name(), self.next));

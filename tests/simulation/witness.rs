@@ -61,12 +61,6 @@ impl Witness {
         self.slot(applied).map_or(0, |slot| slot.index)
     }
 
-    /// The index of the newest change.
-    #[must_use]
-    pub fn newest_index(&self) -> u64 {
-        self.model.index
-    }
-
     /// The change with this index.
     #[must_use]
     pub fn event(&self, index: u64) -> Option<&model::Event> {

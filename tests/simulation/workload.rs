@@ -1,9 +1,9 @@
 //! What clients ask for.
 
+use spinney::Key;
 use spinney::internals::tree::{
     Check, Command, Condition, CreateInOrder, Delete, Expect, Operation, Put, PutMode, Transaction, Value,
 };
-use spinney::Key;
 
 use super::linear::Call;
 use super::random::Random;
@@ -70,7 +70,10 @@ impl Workload {
     /// A write of a register that is never refused, to see whether the cluster works.
     pub fn probe(&mut self) -> Request {
         let (number, value) = (self.random.below(REGISTERS), self.value());
-        Request::Write { command: Command::Put(set(register(number), value)), call: Some((number, Call::Write(value))) }
+        Request::Write {
+            command: Command::Put(set(register(number), value)),
+            call: Some((number, Call::Write(value))),
+        }
     }
 
     fn value(&mut self) -> u64 {
@@ -139,7 +142,8 @@ impl Workload {
     }
 
     fn transaction(&mut self) -> Transaction {
-        let (checked, expect) = (self.key(), if self.random.one_in(2) { Expect::Present } else { Expect::Absent });
+        let (checked, expect) =
+            (self.key(), if self.random.one_in(2) { Expect::Present } else { Expect::Absent });
         let checks = if self.random.one_in(2) { vec![Check { key: checked, expect }] } else { Vec::new() };
         let operations = (0..self.random.between(1, 3)).map(|_| Operation::Put(self.put())).collect();
         Transaction { checks, operations }
@@ -165,4 +169,3 @@ fn set(key: Key, value: u64) -> Put {
 fn text(value: u64) -> Value {
     Value::new(value.to_string().into_bytes())
 }
-

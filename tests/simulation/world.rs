@@ -308,9 +308,9 @@ impl World {
             .is_ok_and(|recovery| recovery.torn().is_some());
         match machine.start(seed) {
             Ok(()) => {}
-            Err(OpenError::Log(WalError::Damaged { .. } | WalError::NotAFileOfOurs { .. } | WalError::WrongLength { .. }))
-                if machine.condition == Condition::Rotten =>
-            {
+            Err(OpenError::Log(
+                WalError::Damaged { .. } | WalError::NotAFileOfOurs { .. } | WalError::WrongLength { .. },
+            )) if machine.condition == Condition::Rotten => {
                 machine.condition = Condition::Lost;
                 self.admin.condemned.insert(machine.member());
                 return self.coverage.reach("damage was refused");
@@ -375,8 +375,12 @@ impl World {
         }
         machine.deaf_until = self.network.connections_made();
         self.report.crashes += 1;
-        let peers: Vec<(Place, u64)> =
-            self.machines.iter().filter(|peer| peer.place != place).map(|peer| (peer.place, peer.life)).collect();
+        let peers: Vec<(Place, u64)> = self
+            .machines
+            .iter()
+            .filter(|peer| peer.place != place)
+            .map(|peer| (peer.place, peer.life))
+            .collect();
         for (peer, life) in peers {
             self.network.reset(place, peer);
             // A process that is killed closes its connections; a machine without power says nothing.
@@ -424,9 +428,8 @@ impl World {
             Output::Send(envelope) => self.send(place, life, &envelope),
             Output::Sync(job) => {
                 let began = self.machines[place.0].disk.writes();
-                let is_slow = !self.is_calm
-                    && self.plan.has(Fault::SlowSync)
-                    && self.disks.chance(self.plan.slow_sync);
+                let is_slow =
+                    !self.is_calm && self.plan.has(Fault::SlowSync) && self.disks.chance(self.plan.slow_sync);
                 let takes = if is_slow { 2 * SECOND } else { self.plan.sync };
                 let delay = 10 + self.disks.exponential(takes);
                 self.after(delay, Event::Sync { place, life, job, began });
