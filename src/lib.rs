@@ -56,6 +56,8 @@ mod codec;
 mod entry;
 mod error;
 mod event;
+#[cfg(feature = "http")]
+pub mod http;
 mod key;
 mod member;
 mod node;

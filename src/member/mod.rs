@@ -22,6 +22,7 @@
 
 mod backup;
 mod clock;
+mod future;
 mod keeper;
 mod open;
 mod pending;
@@ -45,9 +46,14 @@ use parking_lot::{Condvar, Mutex};
 use crate::error::Error;
 use crate::key::Key;
 use crate::node::Node;
+use crate::raft::Role;
 use crate::tree::{Command, Tree};
 use crate::types::{Index, Timestamp};
+#[cfg(feature = "http")]
+use crate::types::{LogIndex, Term};
 use crate::wal::Identity;
+#[cfg(feature = "http")]
+use crate::watch::Past;
 use crate::watch::{CatchUp, Hub, Watch, WatchRequest, WatchStats};
 pub(crate) use backup::{Facts, restore, verify_backup, verify_directory};
 use clock::Clock;
@@ -85,6 +91,11 @@ pub(crate) struct Member {
     snapshot_ended: Condvar,
     /// Before this moment of log time nothing expires: the log could not take it.
     expire_after: AtomicU64,
+    /// How far the tree has applied the log, and in which term.
+    applied: AtomicU64,
+    term: AtomicU64,
+    /// How many nodes have expired since the member was opened.
+    expired: AtomicU64,
     /// Callbacks that are due, for the worker to run.
     callbacks: Mutex<Vec<(Callback<Answer>, Answer)>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -187,7 +198,9 @@ impl Member {
         let unsaved = facts.as_ref().and_then(|facts| facts.unsaved.as_ref());
         let mut problems: Vec<String> =
             unsaved.iter().map(|why| format!("the last snapshot failed: {why}")).collect();
-        if facts.as_ref().is_some_and(|facts| facts.is_short) {
+        if crank.raft.role() != Role::Leader && crank.failure.is_none() {
+            problems.push("the disk has no room for anything: the store can only be read".to_owned());
+        } else if facts.as_ref().is_some_and(|facts| facts.is_short) {
             problems.push("the disk has no room for more than deletes".to_owned());
         }
         if self.tree().bytes() >= self.settings.tree_bytes {
@@ -273,6 +286,25 @@ impl Member {
                 let _ = panic::catch_unwind(AssertUnwindSafe(|| callback(answer)));
             }
         }
+    }
+
+    /// How far the tree has applied the log, and the term of what it applied last.
+    #[cfg(feature = "http")]
+    pub(crate) fn position(&self) -> (LogIndex, Term) {
+        let (index, term) = (self.applied.load(Ordering::Relaxed), self.term.load(Ordering::Relaxed));
+        (LogIndex::new(index), Term::new(term))
+    }
+
+    /// How many nodes have expired since the member was opened.
+    #[cfg(feature = "http")]
+    pub(crate) fn expired(&self) -> u64 {
+        self.expired.load(Ordering::Relaxed)
+    }
+
+    /// What history keeps from `index` on, no more than `count` changes of it.
+    #[cfg(feature = "http")]
+    pub(crate) fn past(&self, index: Index, count: usize) -> Past {
+        self.hub.past(index, count)
     }
 
     /// Starts the thread that serves lagging watchers, when it is asked for.

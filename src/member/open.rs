@@ -17,7 +17,7 @@ use super::{Member, Settings};
 use crate::codec;
 use crate::entry::{Config, Entry, EntryId, Payload};
 use crate::error::Error;
-use crate::raft::{self, Input, Known, Raft};
+use crate::raft::{self, Known, Raft};
 use crate::replica::content::{self, Meta};
 use crate::tree::{Command, Effect, Tree};
 use crate::types::{ClusterId, Index, LogIndex, MemberId};
@@ -106,6 +106,9 @@ impl Member {
             round: Round::new(Crank::new(raft, log)),
             snapshot_ended: Condvar::new(),
             expire_after: AtomicU64::new(0),
+            applied: AtomicU64::new(0),
+            term: AtomicU64::new(0),
+            expired: AtomicU64::new(0),
             callbacks: Mutex::default(),
             threads: Mutex::default(),
             worker: Mutex::default(),
@@ -123,8 +126,8 @@ impl Member {
     fn start_threads(&self) -> io::Result<()> {
         let mut crank = self.round.crank();
         self.start_keeping(&mut crank)?;
-        // Alone there is nobody to wait for: stand for election, win it, and open the term.
-        self.step(&mut crank, Input::Campaign, &mut None);
+        // Where the disk has no room even for that, everything can still be read.
+        let _ = self.take_office(&mut crank);
         *self.worker.lock() = Some(self.spawn("spinney", Self::work)?);
         Ok(())
     }

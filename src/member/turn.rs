@@ -13,15 +13,20 @@ use super::pending::{Answer, Written};
 use super::slot::Slot;
 use super::{EXPIRY_PAUSE, Member};
 use crate::codec;
-use crate::entry::{Entry, Payload, WriteSet};
+use crate::entry::{Entry, EntryId, Payload, WriteSet};
 use crate::error::Error;
-use crate::raft::{Input, Output, Raft};
+use crate::event::Action;
+use crate::raft::{Input, Output, Raft, Role};
 use crate::tree::{Command, Effect, Refused, Tree};
 use crate::types::Timestamp;
 use crate::wal::Reserve;
 
 /// Readers get their turn after so many writes.
 const WRITES_PER_LOCK: usize = 64;
+
+/// A new term is two records: the vote, and the first entry, which may say who the members are.
+const OFFICE_RECORDS: usize = 2;
+const OFFICE_BYTES: usize = 256;
 
 /// What only the one who turns may touch.
 pub(super) struct Crank {
@@ -164,6 +169,19 @@ impl Member {
         }
     }
 
+    /// Sees to it that this member leads. Alone there is nobody to wait for: it stands for election, wins it, and opens
+    /// the term. That takes some room in the log; a disk that has none can still be read, and this is tried again.
+    pub(super) fn take_office(&self, crank: &mut Crank) -> Result<(), String> {
+        if crank.raft.role() == Role::Leader {
+            return Ok(());
+        }
+        if let Some(log) = &mut crank.log {
+            log.room(OFFICE_BYTES, OFFICE_RECORDS, Reserve::Freeing)?;
+        }
+        self.step(crank, Input::Campaign, &mut None);
+        Ok(())
+    }
+
     /// Refuses what cannot be written now: all of it after a failure; what needs room, when there is none.
     fn admit(&self, crank: &mut Crank, own: &mut Option<Answer>) {
         if let Some(cause) = &crank.failure {
@@ -175,7 +193,10 @@ impl Member {
             }
             return;
         }
-        if let Err(full) = self.room_for(crank, |_| true) {
+        if let Err(full) = self.take_office(crank) {
+            self.put_expiry_off(self.now().after(EXPIRY_PAUSE));
+            self.refuse(crank, |_| true, &full, own);
+        } else if let Err(full) = self.room_for(crank, |_| true) {
             self.refuse(crank, |write| !write.command.is_freeing(), &full, own);
             if let Err(full) = self.room_for(crank, |write| write.command.is_freeing()) {
                 self.put_expiry_off(self.now().after(EXPIRY_PAUSE));
@@ -229,7 +250,9 @@ impl Member {
         let mut results = std::mem::take(&mut crank.results);
         while entries.peek().is_some() {
             let mut tree = self.tree_mut();
+            let mut applied = None;
             for entry in entries.by_ref().take(WRITES_PER_LOCK) {
+                applied = Some(entry.id);
                 let Payload::Command(_) = entry.payload else { continue };
                 let write =
                     crank.under_way.pop_front().expect("alone, a member proposes all that it applies");
@@ -238,10 +261,17 @@ impl Member {
             }
             let alarm = tree.next_wake();
             drop(tree);
+            if let Some(EntryId { term, index }) = applied {
+                self.applied.store(index.get(), Ordering::Relaxed);
+                self.term.store(term.get(), Ordering::Relaxed);
+            }
             if let Some(alarm) = alarm {
                 self.round.alarm(self.clock.instant_of(alarm));
             }
             for effect in &crank.effects {
+                if effect.change.action == Action::Expire {
+                    self.expired.fetch_add(1, Ordering::Relaxed);
+                }
                 let catch_up = self.hub.publish(&effect.change, effect.removed.as_ref());
                 self.serve(catch_up);
             }
