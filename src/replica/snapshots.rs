@@ -1,6 +1,5 @@
 //! Snapshots: taken here, sent to peers, received from them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::jobs::{Arrived, Ended, Job, Work};
@@ -12,9 +11,6 @@ use crate::raft::{self, Envelope, Message};
 use crate::types::{LogIndex, MemberId, Term};
 use crate::wal::{self, ReceivedSnapshot, SnapshotHeader, SnapshotKind, WalError};
 use crate::watch::History;
-
-/// A snapshot that nobody has asked for in so many ticks is not being sent any more.
-const SENDING_TICKS: u64 = 1_000;
 
 /// How many ticks after a failure a snapshot is tried again.
 const RETRY_TICKS: u64 = 100;
@@ -28,8 +24,6 @@ pub(super) struct Snapshots {
     /// The tick before which no new attempt is made.
     retry_at: u64,
     ticks: u64,
-    /// Those that are being sent, with the tick at which somebody last asked for a part.
-    sending: BTreeMap<LogIndex, u64>,
     receiving: Option<(EntryId, ReceivedSnapshot)>,
     /// Received and checked.
     arrived: Option<(EntryId, Box<Arrived>)>,
@@ -43,7 +37,6 @@ impl Snapshots {
             is_preparing: false,
             retry_at: 0,
             ticks: 0,
-            sending: BTreeMap::new(),
             receiving: None,
             arrived: None,
         }
@@ -130,9 +123,8 @@ impl Replica {
 
     /// The mark of `saved` is durable: what is older goes, and so does the beginning of the log.
     pub(super) fn marked(&mut self, saved: EntryId) {
-        let expired = self.snapshots.ticks.saturating_sub(SENDING_TICKS);
-        self.snapshots.sending.retain(|_, asked| *asked >= expired);
-        let pinned = self.snapshots.sending.keys().next().copied().unwrap_or(saved.index);
+        let under_way = self.raft.snapshots_under_way().map(|snapshot| snapshot.index);
+        let pinned = under_way.min().unwrap_or(saved.index);
         // What cannot be removed now is when the next one is marked, or when the disk is opened again.
         let _ = wal::remove_snapshots_before(&self.disk, pinned.min(saved.index));
     }
@@ -140,7 +132,9 @@ impl Replica {
     /// Gives the log's beginning up as far as the core has no use for it.
     pub(super) fn release(&mut self) -> Option<LogIndex> {
         let before = self.wal.first_index();
-        self.wal.release(self.raft.releasable().min(self.snapshots.saved.index));
+        // A member that is behind may keep the log up to twice as long, and has to take a snapshot then.
+        let is_full = self.wal.sealed_bytes() >= 2 * self.settings.log_bytes;
+        self.wal.release(self.raft.releasable(is_full).min(self.snapshots.saved.index));
         self.wal.retire_released();
         let first = self.wal.first_index();
         (first > before).then(|| first.previous())
@@ -155,7 +149,6 @@ impl Replica {
         (offset, bytes): (u64, u64),
         outputs: &mut Vec<Output>,
     ) -> Option<raft::Input> {
-        self.snapshots.sending.insert(snapshot.index, self.snapshots.ticks);
         match wal::read_snapshot_part(&self.disk, snapshot.index, offset, bytes) {
             Ok((part, is_last)) => {
                 let message = Message::SnapshotChunk { snapshot, offset, bytes: part.into(), is_last };
@@ -167,10 +160,7 @@ impl Replica {
                 }));
                 None
             }
-            Err(_) => {
-                self.snapshots.sending.remove(&snapshot.index);
-                Some(raft::Input::ChunkFailed { member })
-            }
+            Err(_) => Some(raft::Input::ChunkFailed { member }),
         }
     }
 

@@ -160,15 +160,18 @@ impl Replica {
                 return self.fail(WalError::Damaged { path: self.disk.path(""), offset: 0, what }, outputs);
             }
         };
-        for Outcome { entry, result } in outcomes {
-            let Entry { id, session, .. } = entries[entry];
+        let names: Vec<_> = outcomes
+            .iter()
+            .map(|outcome| (entries[outcome.entry].id, entries[outcome.entry].session))
+            .collect();
+        outputs.push(Output::Applied(entries));
+        for (Outcome { result, .. }, (id, session)) in outcomes.into_iter().zip(names) {
             // What is skipped was answered when it ran.
             let Some(result) = result else { continue };
             if let Some(token) = self.proposals.take(id, session) {
                 answer(token, Answer::Written { entry: id, result }, outputs);
             }
         }
-        outputs.push(Output::Applied(entries));
         None
     }
 

@@ -26,7 +26,7 @@ pub(super) struct Admin {
     /// What was asked for and not answered.
     asked: BTreeMap<u64, Request>,
     /// What was granted and may not be committed: new members, who are started when it is.
-    granted: Vec<(EntryId, Vec<MemberId>, Vec<Change>)>,
+    granted: Vec<(EntryId, Option<MemberId>, Vec<Change>)>,
     /// Members whose data is gone, until they are removed.
     pub(super) condemned: BTreeSet<MemberId>,
 }
@@ -133,7 +133,7 @@ impl World {
             for change in &changes {
                 self.note_change(change, entry.index);
             }
-            for member in added {
+            if let Some(member) = added {
                 self.require(!self.places.contains_key(&member), || format!("the id {member} is used again"));
                 self.add_machine(member, Founding::Joining);
             }

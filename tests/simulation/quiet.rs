@@ -34,6 +34,8 @@ impl World {
         }
         self.heal();
         let healed = self.now;
+        // All processes are started anew first.
+        self.run_until(self.now + 10 * MS);
         while !self.is_whole() {
             self.run_until(self.now + 50 * MS);
             let waited = self.now - healed;
