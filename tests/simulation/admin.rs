@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use spinney::internals::entry::EntryId;
+use spinney::internals::entry::Config;
 use spinney::internals::raft::{Change, Denied, Granted, Request, Stop};
 use spinney::internals::replica::{Founding, Input};
 use spinney::{LogIndex, MemberId};
@@ -25,8 +25,9 @@ pub(super) struct Admin {
     next_token: u64,
     /// What was asked for and not answered.
     asked: BTreeMap<u64, Request>,
-    /// What was granted and may not be committed: new members, who are started when it is.
-    granted: Vec<(EntryId, Option<MemberId>, Vec<Change>)>,
+    /// Who the members are, as the newest configuration says that was applied anywhere.
+    config: Config,
+    config_index: LogIndex,
     /// Members whose data is gone, until they are removed.
     pub(super) condemned: BTreeSet<MemberId>,
 }
@@ -37,7 +38,8 @@ impl Admin {
             random: Random::stream(plan.seed, "admin"),
             next_token: 1,
             asked: BTreeMap::new(),
-            granted: Vec::new(),
+            config: Config::default(),
+            config_index: LogIndex::default(),
             condemned: BTreeSet::new(),
         }
     }
@@ -48,7 +50,6 @@ impl World {
     pub(super) fn administer(&mut self) {
         let pause = 50 * MS + self.admin.random.exponential(if self.is_calm { 200 * MS } else { SECOND });
         self.after(pause, Event::Admin);
-        self.welcome();
         let up: Vec<Place> =
             self.machines.iter().filter(|machine| machine.is_up()).map(|machine| machine.place).collect();
         if up.is_empty() {
@@ -104,57 +105,45 @@ impl World {
         }
     }
 
-    /// What came of something that was asked for.
+    /// What came of something that was asked for. What it has changed shows in the log.
     pub(super) fn told_admin(&mut self, token: u64, result: Result<Granted, Denied>) {
-        let Some(request) = self.admin.asked.remove(&token) else { return };
-        match (result, request) {
-            (Ok(Granted::Change { entry, added }), Request::Change { changes, .. }) => {
-                self.admin.granted.push((entry, added, changes));
-            }
-            (Ok(Granted::Transfer { .. }), _) => {
-                self.report.transfers += 1;
-                self.coverage.reach("leadership was handed over");
-            }
-            _ => {}
+        let asked = self.admin.asked.remove(&token);
+        if let (Some(_), Ok(Granted::Transfer { .. })) = (asked, result) {
+            self.report.transfers += 1;
+            self.coverage.reach("leadership was handed over");
         }
     }
 
-    /// New members whose configuration is committed are started; what did not come to be is forgotten.
-    fn welcome(&mut self) {
-        for (entry, added, changes) in std::mem::take(&mut self.admin.granted) {
-            let Some(slot) = self.witness.slot(entry.index) else {
-                self.admin.granted.push((entry, added, changes));
-                continue;
-            };
-            if slot.id != entry {
-                continue;
-            }
-            self.report.membership_changes += 1;
-            for change in &changes {
-                self.note_change(change, entry.index);
-            }
-            if let Some(member) = added {
-                self.require(!self.places.contains_key(&member), || format!("the id {member} is used again"));
-                self.add_machine(member, Founding::Joining);
-            }
+    /// A configuration was applied by somebody: new members are started, once it is known that they are some.
+    pub(super) fn reconfigured(&mut self, index: LogIndex, config: &Config) {
+        if index <= self.admin.config_index {
+            return;
         }
-    }
-
-    fn note_change(&mut self, change: &Change, _: LogIndex) {
-        match change {
-            Change::Add(_) => self.coverage.reach("a learner was added"),
-            Change::Promote(_) => self.coverage.reach("a learner was promoted"),
-            Change::Remove(member) => {
-                self.coverage.reach("a member was removed");
-                let led = self.leaders.values().next_back() == Some(member);
-                if led {
-                    self.coverage.reach("a leader was removed");
-                }
-                if self.admin.condemned.remove(member) {
-                    self.coverage.reach("a disk was lost and its member replaced");
-                }
+        self.admin.config_index = index;
+        let before = std::mem::replace(&mut self.admin.config, config.clone());
+        if before.voters.is_empty() {
+            return;
+        }
+        self.report.membership_changes += 1;
+        for member in config.members().filter(|member| !before.contains(*member)) {
+            self.coverage.reach("a learner was added");
+            self.require(!self.places.contains_key(&member), || format!("the id {member} is used again"));
+            self.add_machine(member, Founding::Joining);
+        }
+        for member in before.members() {
+            if !before.is_voter(member) && config.is_voter(member) {
+                self.coverage.reach("a learner was promoted");
             }
-            _ => {}
+            if config.contains(member) {
+                continue;
+            }
+            self.coverage.reach("a member was removed");
+            if self.leaders.values().next_back() == Some(&member) {
+                self.coverage.reach("a leader was removed");
+            }
+            if self.admin.condemned.remove(&member) {
+                self.coverage.reach("a disk was lost and its member replaced");
+            }
         }
     }
 
@@ -163,7 +152,6 @@ impl World {
         let machine = &mut self.machines[place.0];
         let (member, condition) = (machine.member(), machine.condition);
         machine.stopped = true;
-        self.forget_calls(place);
         match stop {
             Stop::Removed => {}
             Stop::LostData => {

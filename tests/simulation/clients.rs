@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use spinney::internals::codec;
-use spinney::internals::entry::{Entry, EntryId};
+use spinney::internals::entry::{Entry, EntryId, Payload};
 use spinney::internals::raft::Role;
 use spinney::internals::replica::{Answer, Input};
 use spinney::internals::tree::Command;
@@ -354,8 +354,11 @@ impl World {
     }
 
     /// Entries were applied: commands that can be told from all others are applied once, and never if refused.
-    pub(super) fn applied(&mut self, _: Place, entries: &[Entry]) {
+    pub(super) fn applied(&mut self, entries: &[Entry]) {
         for entry in entries {
+            if let Payload::Config(config) = &entry.payload {
+                self.reconfigured(entry.id.index, config);
+            }
             let Some(bytes) = command_of(entry) else { continue };
             let ran = self.witness.slot(entry.id.index).is_some_and(|slot| slot.result.is_some());
             if !ran {

@@ -132,7 +132,9 @@ impl Network {
             return Vec::new();
         }
         let slow = self.slow.get(&(from, to)).copied().unwrap_or(0);
-        let mut arrival = now + 20 + self.random.exponential(self.plan.latency + slow);
+        // Once all is calm, it is quick enough for the shortest of election timeouts.
+        let latency = if self.calm { self.plan.latency.min(MS) } else { self.plan.latency + slow };
+        let mut arrival = now + 20 + self.random.exponential(latency);
         let connections_made = &mut self.connections_made;
         let connection = self.connections.entry((from, to)).or_insert_with(|| {
             *connections_made += 1;

@@ -430,7 +430,8 @@ impl World {
                 let began = self.machines[place.0].disk.writes();
                 let is_slow =
                     !self.is_calm && self.plan.has(Fault::SlowSync) && self.disks.chance(self.plan.slow_sync);
-                let takes = if is_slow { 2 * SECOND } else { self.plan.sync };
+                let usual = if self.is_calm { self.plan.sync.min(2 * MS) } else { self.plan.sync };
+                let takes = if is_slow { 2 * SECOND } else { usual };
                 let delay = 10 + self.disks.exponential(takes);
                 self.after(delay, Event::Sync { place, life, job, began });
             }
@@ -445,7 +446,7 @@ impl World {
                     let member = self.machines[place.0].member();
                     self.require(noted.is_ok(), || format!("{member}: {}", noted.unwrap_err()));
                 }
-                self.applied(place, &entries);
+                self.applied(&entries);
             }
             Output::Installed(_) => {
                 self.report.snapshots_installed += 1;
