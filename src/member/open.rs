@@ -109,7 +109,7 @@ impl Member {
             applied: AtomicU64::new(0),
             term: AtomicU64::new(0),
             expired: AtomicU64::new(0),
-            callbacks: Mutex::default(),
+            callbacks: Arc::default(),
             threads: Mutex::default(),
             worker: Mutex::default(),
             me: me.clone(),
@@ -128,7 +128,7 @@ impl Member {
         self.start_keeping(&mut crank)?;
         // Where the disk has no room even for that, everything can still be read.
         let _ = self.take_office(&mut crank);
-        *self.worker.lock() = Some(self.spawn("spinney", Self::work)?);
+        *self.worker.lock() = Some(self.spawn("spinney", |member| member.work())?);
         Ok(())
     }
 }

@@ -101,9 +101,7 @@ impl Drop for Reply {
     fn drop(&mut self) {
         if let To::Slot(slot) = &self.0 {
             let lost = Error::Unavailable { may_have_applied: true, cause: Arc::new(Error::Closed) };
-            if let Some((callback, answer)) = slot.answer(Err(lost)) {
-                callback(answer);
-            }
+            slot.answer(Err(lost));
         }
     }
 }
@@ -287,11 +285,7 @@ impl Member {
     fn answer(&self, mut reply: Reply, answer: Answer, own: &mut Option<Answer>) {
         match std::mem::replace(&mut reply.0, To::Nobody) {
             To::Turner => *own = Some(answer),
-            To::Slot(slot) => {
-                if let Some(call) = slot.answer(answer) {
-                    self.callbacks.lock().push(call);
-                }
-            }
+            To::Slot(slot) => slot.answer(answer),
             To::Nobody => {}
         }
     }

@@ -44,7 +44,7 @@ fn leads_only_once_its_own_vote_is_durable() {
     assert_eq!(outputs, [Output::Persist { sequence: 1, write }]);
     assert_eq!(raft.role(), Role::Candidate);
     let refused = step(&mut raft, 10, Input::Propose(vec![command("a")]));
-    assert_eq!(refused, [Output::Refuse { commands: vec![command("a")], reason: Refusal::Stopped }]);
+    assert_eq!(refused, [Output::Refuse { commands: vec![command("a")], reason: Refusal::NoLeader }]);
     step(&mut raft, 10, Input::Persisted(1));
     assert_eq!(raft.role(), Role::Leader);
 }
