@@ -5,7 +5,7 @@
 //! ```
 
 #[path = "../tests/model/mod.rs"]
-#[expect(dead_code, reason = "the duel of the two trees is another test's")]
+#[expect(dead_code, clippy::unwrap_used, reason = "the duel of the two trees is another test's")]
 mod model;
 #[path = "../tests/simulation/mod.rs"]
 #[allow(unreachable_pub, reason = "it is written to be a public module")]

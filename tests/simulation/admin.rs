@@ -81,8 +81,9 @@ impl World {
             let to = (!random.one_in(3)).then(|| *random.pick(&voters));
             return Some(Request::Transfer(to));
         }
-        let replaces = self.plan.has(Fault::Rot) || self.plan.has(Fault::DiskLoss);
-        if !self.plan.has(Fault::Membership) && !(replaces && (voters.len() as u64) < self.plan.founders) {
+        // Without churn of its own, a cluster that has lost a disk still gets a new member for it.
+        let is_short = (voters.len() as u64) < self.plan.founders;
+        if !self.plan.has(Fault::Membership) && !is_short {
             return None;
         }
         match random.below(6) {

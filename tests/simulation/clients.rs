@@ -36,7 +36,7 @@ pub(super) struct Clients {
     /// What each register was asked, with what is known of the answers.
     histories: BTreeMap<u64, Vec<Operation>>,
     /// Writes whose fate nobody knows: their encodings, and where they stand in the histories.
-    unknown: Vec<(Arc<[u8]>, Option<(u64, usize)>)>,
+    unknown: Vec<(Arc<[u8]>, Option<InHistory>)>,
     /// Commands that were refused: they never count.
     refused: BTreeSet<Arc<[u8]>>,
     /// Positions of the log that were told to somebody as the answer to a call.
@@ -61,8 +61,11 @@ struct Waiting {
     floor: LogIndex,
     index_floor: u64,
     /// Where it stands in the history of its register.
-    operation: Option<(u64, usize)>,
+    operation: Option<InHistory>,
 }
+
+/// The number of a register, and which operation of its history.
+type InHistory = (u64, usize);
 
 impl Clients {
     pub(super) fn new(plan: &Plan, value_bytes_max: usize) -> Self {
@@ -89,13 +92,13 @@ impl Clients {
         self.calls.len()
     }
 
-    fn record(&mut self, register: u64, called: u64, call: Call) -> (u64, usize) {
+    fn record(&mut self, register: u64, called: u64, call: Call) -> InHistory {
         let history = self.histories.entry(register).or_default();
         history.push(Operation { called, answered: None, call });
         (register, history.len() - 1)
     }
 
-    fn operation(&mut self, (register, at): (u64, usize)) -> Option<&mut Operation> {
+    fn operation(&mut self, (register, at): InHistory) -> Option<&mut Operation> {
         self.histories.get_mut(&register)?.get_mut(at)
     }
 }
@@ -385,8 +388,8 @@ impl World {
             let state = Arc::clone(replica.state());
             state.serve_watchers();
             if self.machines[at].watchers.len() < 3 && self.clients.random.one_in(3) {
-                const KEYS: &[&str] = &["/", "/a", "/a/x", "/queue", "/register", "/c"];
-                let key = Key::parse(*self.clients.random.pick(KEYS)).expect("a key");
+                let key = *self.clients.random.pick(&["/", "/a", "/a/x", "/queue", "/register", "/c"]);
+                let key = Key::parse(key).expect("a key");
                 let recursive = self.clients.random.one_in(2);
                 let index = state.tree().index();
                 let back = self.clients.random.below(20);
@@ -404,7 +407,7 @@ impl World {
             for watcher in &mut watchers {
                 let most = self.clients.random.below(10) as usize;
                 let taken = watcher.take(&self.witness, most, &mut self.coverage);
-                self.require(taken.is_ok(), || taken.unwrap_err());
+                self.require_ok(taken);
             }
             // Whoever has seen enough goes.
             if self.clients.random.one_in(50) {
@@ -426,7 +429,7 @@ impl World {
                 let before: u64 = watchers.iter().map(Watcher::told).sum();
                 for watcher in &mut watchers {
                     let taken = watcher.take(&self.witness, usize::MAX, &mut self.coverage);
-                    self.require(taken.is_ok(), || taken.unwrap_err());
+                    self.require_ok(taken);
                 }
                 if watchers.iter().map(Watcher::told).sum::<u64>() == before {
                     break;
@@ -434,7 +437,7 @@ impl World {
             }
             for mut watcher in watchers {
                 let done = watcher.finish(&self.witness, index, &mut self.coverage);
-                self.require(done.is_ok(), || done.unwrap_err());
+                self.require_ok(done);
                 self.report.told += watcher.told();
             }
         }
@@ -444,7 +447,7 @@ impl World {
     pub(super) fn check_histories(&mut self) {
         // Of the writes whose fate their callers do not know, the log does: those that never came to be need no
         // place in the order.
-        let never: BTreeSet<(u64, usize)> = self
+        let never: BTreeSet<InHistory> = self
             .clients
             .unknown
             .iter()

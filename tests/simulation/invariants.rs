@@ -120,10 +120,10 @@ impl World {
             self.witness.compare(applied, tree.index().get(), wholly.then(|| tree.root()))
         };
         let member = self.machines[place.0].member();
-        self.require(compared.is_ok(), || format!("{member}: {}", compared.unwrap_err()));
+        self.require_ok(compared.map_err(|what| format!("{member}: {what}")));
     }
 
-    /// Nobody else ever led in this term, and whoever leads has all that was ever committed.
+    /// Nobody else ever led in this term, and whoever leads has all that was ever committed in terms before.
     fn elected(&mut self, place: Place, term: Term) {
         let member = self.machines[place.0].member();
         let first = *self.leaders.entry(term).or_insert(member);
@@ -144,7 +144,8 @@ impl World {
         };
         for index in image.covered.index.get() + 1..=self.witness.last().get() {
             let slot = self.witness.slot(LogIndex::new(index)).map(|slot| slot.id).unwrap_or_default();
-            self.require(image.has(slot), || {
+            // Who wins an election after it was overtaken by a later one is nobody's leader.
+            self.require(slot.term > term || image.has(slot), || {
                 format!("{member} leads in term {term} without {slot:?}, which was committed")
             });
         }

@@ -117,7 +117,7 @@ impl World {
     }
 
     fn why_not_whole(&self) -> String {
-        let mut why = format!("{} calls wait", self.clients.waiting());
+        let mut why = format!("{} calls wait; {:?}", self.clients.waiting(), self.settings);
         for machine in &self.machines {
             let state = match &machine.replica {
                 None => format!("down, {:?}, stopped {}", machine.condition, machine.stopped),
@@ -201,7 +201,7 @@ impl World {
             let bytes = replica.log_bytes();
             self.require(bytes <= limit, || format!("the log of {member} has {bytes} bytes"));
             let image = Image::read(&machine.disk);
-            self.require(image.is_ok(), || format!("the disk of {member}: {}", image.as_ref().unwrap_err()));
+            self.require_ok(image.map(drop).map_err(|what| format!("the disk of {member}: {what}")));
         }
         self.check_matching();
         self.finish_watchers();

@@ -26,8 +26,11 @@ pub struct Slot {
     /// The log's time.
     pub time: u64,
     /// The indexes of the changes that are the command's own, or why there are none; `None` where no command ran.
-    pub result: Option<Result<(u64, u64), No>>,
+    pub result: Option<Ran>,
 }
+
+/// The indexes of the first and the last change that a command made, or why it made none.
+pub type Ran = Result<(u64, u64), No>;
 
 /// Everything that was ever committed.
 #[derive(Debug, Default)]
@@ -110,7 +113,7 @@ impl Witness {
         Ok(())
     }
 
-    fn run(&mut self, entry: &Entry) -> Result<Option<Result<(u64, u64), No>>, String> {
+    fn run(&mut self, entry: &Entry) -> Result<Option<Ran>, String> {
         let Some(bytes) = self.sessions.admit(entry) else { return Ok(None) };
         let command: Command =
             codec::decode(bytes).map_err(|error| format!("{:?} holds no command: {error}", entry.id))?;

@@ -150,9 +150,9 @@ impl Workload {
     }
 
     fn key(&mut self) -> Key {
-        const KEYS: &[&str] =
-            &["/a", "/a/x", "/a/y", "/a/x/1", "/b", "/b/_hidden/1", "/c", "/c/1", "/c/2", "/c/3"];
-        Key::parse(*self.random.pick(KEYS)).expect("a key")
+        let keys = ["/a", "/a/x", "/a/y", "/a/x/1", "/b", "/b/_hidden/1", "/c", "/c/1", "/c/2", "/c/3"];
+        let key = *self.random.pick(&keys);
+        Key::parse(key).expect("a key")
     }
 }
 

@@ -187,6 +187,16 @@ impl World {
         assert!(holds, "event {} at {} ms: {}", self.happened, self.now / MS, why());
     }
 
+    /// # Panics
+    ///
+    /// When a checker says what is wrong.
+    #[track_caller]
+    pub(super) fn require_ok(&self, checked: Result<(), String>) {
+        if let Err(what) = checked {
+            self.require(false, || what);
+        }
+    }
+
     fn happen(&mut self, event: Event) {
         match event {
             Event::Tick { place, life } => self.tick(place, life),
@@ -444,7 +454,7 @@ impl World {
                 for entry in &entries {
                     let noted = self.witness.applied(entry);
                     let member = self.machines[place.0].member();
-                    self.require(noted.is_ok(), || format!("{member}: {}", noted.unwrap_err()));
+                    self.require_ok(noted.map_err(|what| format!("{member}: {what}")));
                 }
                 self.applied(&entries);
             }
