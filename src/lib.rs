@@ -60,6 +60,8 @@ mod event;
 pub mod http;
 mod key;
 mod member;
+#[cfg(feature = "cluster")]
+mod net;
 mod node;
 mod raft;
 mod replica;
@@ -114,6 +116,11 @@ pub mod internals {
     /// A member without threads, clock or sockets.
     pub mod replica {
         pub use crate::replica::*;
+    }
+    /// Bytes between members.
+    #[cfg(feature = "cluster")]
+    pub mod net {
+        pub use crate::net::*;
     }
     /// The consensus core.
     pub mod raft {

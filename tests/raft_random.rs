@@ -78,7 +78,7 @@ fn happen(cluster: &mut Cluster, (kind, a, b, number): Draw, events: &mut Vec<Ev
         }
         19 => cluster.step(member, Input::Read { token: number }, events),
         20 => cluster.members.get_mut(&member).unwrap().is_quick = b < 128,
-        21 => cluster.sync(member, events),
+        21 => cluster.sync(member, usize::from(b % 4) + 1, events),
         22 if !cluster.wire.is_empty() => drop(cluster.wire.remove(number as usize % cluster.wire.len())),
         23 if !cluster.wire.is_empty() => {
             let again = cluster.wire[number as usize % cluster.wire.len()].clone();
@@ -142,7 +142,7 @@ fn heal(cluster: &mut Cluster, events: &mut Vec<Event>) {
             cluster.start(member);
         }
         cluster.members.get_mut(&member).unwrap().is_quick = true;
-        cluster.sync(member, events);
+        cluster.sync(member, usize::MAX, events);
     }
 }
 

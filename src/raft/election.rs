@@ -38,10 +38,16 @@ impl Election {
         election
     }
 
-    /// Waits anew, for a time drawn at random, so that members rarely stand together.
+    /// Waits anew, for a time drawn at random, so that members rarely stand together; for less while the leader is known
+    /// to be cut off, should two have done so nevertheless.
     pub(super) fn restart(&mut self, settings: &Settings, random: &mut Random) {
+        let Settings { failover_ticks_max, election_ticks_min, election_ticks_max, .. } = *settings;
+        let (least, most) = match self.is_cut_off {
+            true => (failover_ticks_max, election_ticks_min),
+            false => (election_ticks_min, election_ticks_max),
+        };
         self.elapsed = 0;
-        self.timeout = random.between(settings.election_ticks_min, settings.election_ticks_max);
+        self.timeout = random.between(least, most);
     }
 
     /// Waits anew, but hardly.

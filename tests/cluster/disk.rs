@@ -58,6 +58,11 @@ impl Disk {
         }
     }
 
+    /// It is put back as it was in the beginning.
+    pub(crate) fn forget(&mut self) {
+        *self = Self::new(self.founded.clone());
+    }
+
     /// What a start finds.
     pub(crate) fn known(&self) -> Known {
         let mut known = match &self.snapshot {

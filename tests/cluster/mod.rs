@@ -290,9 +290,9 @@ impl Cluster {
         Some(Input::Persisted(sequence))
     }
 
-    /// Syncs all that a member has written.
-    pub(crate) fn sync(&mut self, member: MemberId, events: &mut Vec<Event>) {
-        if let Some(&(sequence, _)) = self.members[&member].pending.back()
+    /// Syncs what a member has written, or the oldest write-sets of it.
+    pub(crate) fn sync(&mut self, member: MemberId, count: usize, events: &mut Vec<Event>) {
+        if let Some(&(sequence, _)) = self.members[&member].pending.iter().take(count).next_back()
             && let Some(input) = self.synced(member, sequence, events)
         {
             self.step(member, input, events);
@@ -364,7 +364,7 @@ impl Cluster {
         let last = snapshot.last;
         machine.disk.received = Some(snapshot);
         self.step(member, Input::Saved(last), events);
-        self.sync(member, events);
+        self.sync(member, usize::MAX, events);
         let upto = self.raft(member).releasable(is_full);
         self.members.get_mut(&member).unwrap().disk.release(upto);
         self.step(member, Input::Released(upto), events);

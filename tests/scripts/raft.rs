@@ -12,15 +12,19 @@
 //!   replace M NEW OLD     promote NEW and remove OLD, in one change
 //!   transfer M [WHO]      a caller of M asks to hand over
 //!   tick M… [for=N]       N ticks pass for these members, or for all
+//!   run N                 N times, a tick for everybody and all that follows
 //!   timeout M             ticks pass for M until it stands
 //!   settle                everything is delivered, and what follows from it
-//!   deliver [to=M] [from=M] [count=N]     the oldest messages are delivered; those not taken stay
+//!   deliver [to=M] [from=M] [count=N]     the oldest messages are delivered, or with newest=true the newest one
 //!   drop [to=M] [from=M], duplicate       messages are lost, doubled
 //!   cut A B, heal         nothing comes through between A and B (one_way=true: from A to B); everything does
 //!   disconnect A B        the connection between A and B is closed, and both notice
-//!   slow M, sync M, quick M    M writes, but syncs when told to; all at once; as it writes
+//!   slow M, sync M, quick M    M writes, but syncs when told to; all at once, or the oldest count=N; as it writes
 //!   fail M                the disk of M fails
 //!   crash M [kept=N], start M   M goes down; of what was not synced N write-sets are there
+//!   forget M              M goes down and its disk is put back as it was when it was founded
+//!   clock back=MS         everybody's clock goes back
+//!   time M                what an entry would be stamped with
 //!   join M                a member that knows nothing comes up
 //!   snapshot M [full=true]     M takes a snapshot and cuts its log; with full as far as it may
 //!   status                what each member knows
@@ -30,8 +34,8 @@
 use std::error::Error;
 
 use goldenscript::ArgumentConsumer;
-use spinney::internals::raft::{Change, Input, Lease, Request, Settings};
-use spinney::{LogIndex, MemberId};
+use spinney::internals::raft::{Change, Input, Lease, Message, Request, Settings};
+use spinney::{LogIndex, MemberId, Timestamp};
 
 use crate::cluster::{Cluster, Event, contact};
 
@@ -91,7 +95,13 @@ impl Runner {
         let mut events = Vec::new();
         for _ in 0..200 {
             self.tick(&[member], 1, &mut events);
-            if events.iter().any(|event| matches!(event, Event::Role(..))) {
+            let asks = |message: &Message| matches!(message, Message::PreVote { .. });
+            let stands = |event: &Event| match event {
+                Event::Role(..) => true,
+                Event::Sent(envelope) | Event::Lost(envelope) => asks(&envelope.message),
+                _ => false,
+            };
+            if events.iter().any(stands) {
                 return Ok(events);
             }
         }
@@ -205,10 +215,20 @@ impl goldenscript::Runner for Runner {
                 }
                 self.tick(&members, count, &mut events);
             }
+            "run" => {
+                for _ in 0..number(&mut args)? {
+                    let members: Vec<MemberId> = self.cluster.members.keys().copied().collect();
+                    self.tick(&members, 1, &mut events);
+                    self.cluster.settle(&mut events);
+                }
+            }
             "timeout" => events = self.time_out(member(&mut args)?)?,
             "settle" => self.cluster.settle(&mut events),
             "deliver" => {
-                let places = self.places(&mut args)?;
+                let mut places = self.places(&mut args)?;
+                if args.take_key("newest").is_some() {
+                    places = places.split_off(places.len().saturating_sub(1));
+                }
                 let count = key(&mut args, "count")?.unwrap_or(u64::MAX) as usize;
                 for (taken, place) in places.into_iter().take(count).enumerate() {
                     self.cluster.deliver(place - taken, &mut events);
@@ -223,7 +243,7 @@ impl goldenscript::Runner for Runner {
             "cut" => {
                 let (a, b) = (member(&mut args)?, member(&mut args)?);
                 self.cluster.cuts.insert((a, b));
-                if key(&mut args, "one_way")?.is_none() {
+                if args.take_key("one_way").is_none() {
                     self.cluster.cuts.insert((b, a));
                 }
             }
@@ -237,17 +257,32 @@ impl goldenscript::Runner for Runner {
             "quick" => {
                 let member = member(&mut args)?;
                 self.cluster.members.get_mut(&member).ok_or("nobody")?.is_quick = true;
-                self.cluster.sync(member, &mut events);
+                self.cluster.sync(member, usize::MAX, &mut events);
             }
             "sync" => {
                 let member = member(&mut args)?;
-                self.cluster.sync(member, &mut events);
+                let count = key(&mut args, "count")?.map_or(usize::MAX, |count| count as usize);
+                self.cluster.sync(member, count, &mut events);
             }
             "fail" => events = self.step(member(&mut args)?, Input::PersistFailed),
             "crash" => {
                 let member = member(&mut args)?;
                 let kept = key(&mut args, "kept")?.unwrap_or(0) as usize;
                 self.cluster.crash(member, kept);
+            }
+            "forget" => {
+                let member = member(&mut args)?;
+                self.cluster.crash(member, 0);
+                self.cluster.members.get_mut(&member).ok_or("nobody")?.disk.forget();
+            }
+            "clock" => {
+                let back = key(&mut args, "back")?.ok_or("by how much?")?;
+                self.cluster.now = self.cluster.now.saturating_sub(back);
+            }
+            "time" => {
+                let member = member(&mut args)?;
+                let time = self.cluster.raft(member).log_time(Timestamp::new(self.cluster.now));
+                out = format!("{} ms\n", time.get());
             }
             "start" => self.cluster.start(member(&mut args)?),
             "join" => self.cluster.join(member(&mut args)?),

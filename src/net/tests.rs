@@ -1,0 +1,1 @@
+//! The bytes on the wire, and what is not accepted for them.
