@@ -8,6 +8,12 @@ use std::path::Path;
 
 #[path = "../fuzz/bodies/command.rs"]
 mod command;
+#[cfg(feature = "cluster")]
+#[path = "../fuzz/bodies/frame.rs"]
+mod frame;
+#[cfg(feature = "cluster")]
+#[path = "../fuzz/bodies/handshake.rs"]
+mod handshake;
 #[path = "../fuzz/bodies/image.rs"]
 mod image;
 #[path = "../fuzz/bodies/key.rs"]
@@ -47,6 +53,18 @@ fn log_recovery() {
 #[test]
 fn snapshot() {
     replay("snapshot", snapshot::run);
+}
+
+#[cfg(feature = "cluster")]
+#[test]
+fn frame() {
+    replay("frame", frame::run);
+}
+
+#[cfg(feature = "cluster")]
+#[test]
+fn handshake() {
+    replay("handshake", handshake::run);
 }
 
 fn replay(target: &str, run: impl Fn(&[u8])) {
