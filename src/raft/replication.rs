@@ -57,10 +57,11 @@ impl Raft {
         }
     }
 
-    /// Tells everybody how far the log is committed.
+    /// Tells everybody how far the log is committed: with the next entries, if there are any to be sent.
     pub(super) fn tell_commit(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
         let Some((leader, desk)) = self.desk(now) else { return };
         for (&peer, progress) in &mut leader.peers {
+            desk.replicate(peer, progress, outputs);
             desk.tell_commit(peer, progress, outputs);
         }
     }
