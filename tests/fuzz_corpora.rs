@@ -14,6 +14,9 @@ mod frame;
 #[cfg(feature = "cluster")]
 #[path = "../fuzz/bodies/handshake.rs"]
 mod handshake;
+#[cfg(feature = "http")]
+#[path = "../fuzz/bodies/http_request.rs"]
+mod http_request;
 #[path = "../fuzz/bodies/image.rs"]
 mod image;
 #[path = "../fuzz/bodies/key.rs"]
@@ -65,6 +68,12 @@ fn frame() {
 #[test]
 fn handshake() {
     replay("handshake", handshake::run);
+}
+
+#[cfg(feature = "http")]
+#[test]
+fn http_request() {
+    replay("http_request", http_request::run);
 }
 
 fn replay(target: &str, run: impl Fn(&[u8])) {
