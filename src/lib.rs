@@ -64,6 +64,7 @@ mod member;
 mod net;
 mod node;
 mod raft;
+mod replica;
 mod session;
 mod store;
 mod tree;
@@ -112,6 +113,10 @@ pub mod internals {
     }
     /// The number of a member's life.
     pub use crate::types::BootId;
+    /// A member without threads, clock or sockets.
+    pub mod replica {
+        pub use crate::replica::*;
+    }
     /// Bytes between members.
     #[cfg(feature = "cluster")]
     pub mod net {
