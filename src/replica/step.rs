@@ -84,15 +84,20 @@ impl Replica {
     /// Takes a message, unless it brings entries that the disk has no room for: then it is as if it were lost, and
     /// comes again.
     fn receive(&mut self, now: Timestamp, envelope: Envelope, outputs: &mut Vec<Output>) {
-        let (bytes, reserve) = match &envelope.message {
-            Message::Append { entries, .. } => (entries.iter().map(size_of).sum(), Reserve::Freeing),
-            Message::Forward { commands, .. } => {
-                let size = |command: &raft::Command| command.0.len() + ENTRY_BYTES;
-                (commands.iter().map(size).sum(), Reserve::Ordinary)
+        let has_room = match &envelope.message {
+            Message::Append { entries, .. } if !entries.is_empty() => {
+                let estimate = entries.iter().map(size_of).sum();
+                self.wal.room(estimate, Reserve::Freeing).is_ok()
+                    // Many small entries take less than the estimate, and a message may be as large as a record.
+                    || self.wal.room(codec::encode(entries).len() + ENTRY_BYTES, Reserve::Freeing).is_ok()
             }
-            _ => (0, Reserve::Freeing),
+            Message::Forward { commands, .. } => {
+                let bytes = commands.iter().map(|command| command.0.len() + ENTRY_BYTES).sum();
+                self.wal.room(bytes, Reserve::Ordinary).is_ok()
+            }
+            _ => true,
         };
-        if bytes > 0 && self.wal.room(bytes + ENTRY_BYTES, reserve).is_err() {
+        if !has_room {
             return;
         }
         self.step_raft(now, raft::Input::Receive(envelope), outputs);
