@@ -46,6 +46,15 @@
 //! Every call gives an [`Error`] that says what and where. The tree's refusals carry etcd's [`code`](Error::code); what
 //! the store could not do just now says whether it [may have been applied](Error::Unavailable).
 //!
+//! # Features
+//!
+//! None by default: no async runtime, no socket.
+//!
+//! | feature | brings |
+//! | --- | --- |
+//! | `http` | the `http` module: etcd's v2 API over a store, on axum and tokio |
+//! | `tls` | TLS for its clients |
+//!
 //! # What it promises
 //!
 //! A write that returned is on disk, unless [`Durability::Process`] was chosen, and it is visible and has been told to
