@@ -85,11 +85,16 @@ pub use error::Error;
 pub use event::{Action, Change, Event, Resync};
 pub use key::{KEY_PARTS_MAX, Key, KeyError};
 pub use member::{Durability, Outcome, Pending};
+#[cfg(feature = "cluster")]
+pub use net::NetError;
 pub use node::Node;
+pub use raft::Denied;
 pub use store::{
     BackupInfo, Builder, CheckBuilder, Delete, Difference, IntoValue, LogStatus, Put, RESTORE_INDEX_JUMP,
     Status, Store, Transaction, View, WatchBuilder,
 };
+#[cfg(feature = "cluster")]
+pub use store::{Cluster, MemberInfo};
 pub use types::{ClusterId, Index, LogIndex, MemberId, Term, Timestamp};
 pub use wal::{Identity, WalError};
 pub use watch::{Subscription, Watch, WatchIter, WatchStats};
