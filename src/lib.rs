@@ -56,10 +56,13 @@ mod codec;
 mod entry;
 mod error;
 mod event;
+#[cfg(feature = "http")]
+pub mod http;
 mod key;
 mod member;
 mod node;
 mod raft;
+mod session;
 mod store;
 mod tree;
 mod types;
@@ -101,6 +104,12 @@ pub mod internals {
     }
     /// A store on a disk of one's own.
     pub use crate::store::open_on;
+    /// Which proposals were applied.
+    pub mod session {
+        pub use crate::session::*;
+    }
+    /// The number of a member's life.
+    pub use crate::types::BootId;
     /// The consensus core.
     pub mod raft {
         pub use crate::raft::*;

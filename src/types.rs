@@ -65,6 +65,11 @@ number! {
 }
 
 number! {
+    /// One life of a member, from a start of its process to the next. Each is greater than those before.
+    pub BootId(u64)
+}
+
+number! {
     /// Which cluster a log belongs to: drawn at random when the cluster begins.
     pub ClusterId(u128)
 }

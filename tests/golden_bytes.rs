@@ -9,8 +9,10 @@ use std::fmt::Debug;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use spinney::internals::BootId;
 use spinney::internals::codec::{decode, encode};
-use spinney::internals::entry::{Config, Entry, EntryId, HardState, Payload, WriteSet};
+use spinney::internals::entry::{Config, Contact, Entry, EntryId, HardState, Payload, Session, WriteSet};
+use spinney::internals::session::Sessions;
 use spinney::internals::tree::{
     Check, Command, Condition, CreateInOrder, Delete, Expect, NodeImages, Operation, Put, PutMode,
     Transaction, Tree, Value,
@@ -77,19 +79,50 @@ fn commands() {
 #[test]
 fn write_sets() {
     let id = EntryId { term: Term::new(2), index: LogIndex::new(1000) };
-    let entry = |payload| Entry { id, time: Timestamp::new(1_700_000_000_000), payload };
+    let session = Session { member: MemberId::new(3), boot: BootId::new(300), sequence: 5 };
+    let entry = |session, payload| Entry { id, time: Timestamp::new(1_700_000_000_000), session, payload };
     let entries = vec![
-        entry(Payload::Noop),
-        entry(Payload::Config(Config { voters: [MemberId::new(1), MemberId::new(1 << 32)].into() })),
-        entry(Payload::Command(b"command".as_slice().into())),
+        entry(None, Payload::Noop),
+        entry(None, Payload::Config(config())),
+        entry(None, Payload::Command(b"command".as_slice().into())),
+        entry(Some(session), Payload::Command(b"command".as_slice().into())),
     ];
-    let hard_state = Some(HardState { term: Term::new(2), vote: Some(MemberId::new(1)) });
-    let write = WriteSet { hard_state, truncate_from: Some(LogIndex::new(9)), entries, snapshot: Some(id) };
+    let hard_state =
+        Some(HardState { term: Term::new(2), vote: Some(MemberId::new(1)), boot: BootId::new(7) });
+    let write = WriteSet {
+        hard_state,
+        truncate_from: Some(LogIndex::new(9)),
+        entries,
+        snapshot: Some(id),
+        committed: LogIndex::new(999),
+    };
     pinned(
         &write,
-        "0102010101090302fbe803fd0068e5cf8b0100000002fbe803fd0068e5cf8b010000010201fd000000000100000002fbe803fd0068e5cf8b0100000207636f6d6d616e640102fbe803",
+        "010201010701090402fbe803fd0068e5cf8b010000000002fbe803fd0068e5cf8b01000000010101010201fd00000000010000000101026e310103613a310103623a3202fbe803fd0068e5cf8b010000000207636f6d6d616e6402fbe803fd0068e5cf8b0100000103fb2c01050207636f6d6d616e640102fbe803fbe703",
     );
-    pinned(&WriteSet::default(), "00000000");
+    pinned(&WriteSet::default(), "0000000000");
+}
+
+fn config() -> Config {
+    let contact = Contact {
+        name: "n1".to_owned(),
+        peer_addresses: vec!["a:1".to_owned()],
+        client_addresses: vec!["b:2".to_owned()],
+    };
+    Config {
+        voters: [MemberId::new(1)].into(),
+        outgoing: [MemberId::new(2)].into(),
+        learners: [MemberId::new(1 << 32)].into(),
+        contacts: [(MemberId::new(1), contact)].into(),
+    }
+}
+
+#[test]
+fn sessions() {
+    let mut sessions = Sessions::default();
+    sessions.follow(&config());
+    sessions.admit(Some(Session { member: MemberId::new(2), boot: BootId::new(300), sequence: 1 }));
+    pinned(&sessions, "0301000002fb2c0101fd00000000010000000000");
 }
 
 #[test]

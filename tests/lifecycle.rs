@@ -122,7 +122,7 @@ fn dropping_ends_a_thousand_watches_quickly() {
         |n| store.watch(format!("/{}", n % 50)).buffer(1).start().unwrap().on_event(|_| {}).unwrap();
     let subscriptions: Vec<_> = (0..100).map(subscribe).collect();
     for n in 0..500 {
-        let _ = store.put(format!("/{}", n % 50)).value([0; 500]).submit();
+        drop(store.put(format!("/{}", n % 50)).value([0; 500]).submit());
     }
     let started = now();
     drop(store);

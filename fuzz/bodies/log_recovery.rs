@@ -90,7 +90,8 @@ fn log(kind: u64) -> SimulatedDisk {
     let disk = SimulatedDisk::new();
     let identity = Identity { cluster: ClusterId::new(7), member: MemberId::new(1) };
     let mut wal = Wal::create(arc(&disk), SETTINGS, identity, None).expect("the disk is empty");
-    let hard_state = Some(HardState { term: Term::new(1), vote: Some(MemberId::new(1)) });
+    let hard_state =
+        Some(HardState { term: Term::new(1), vote: Some(MemberId::new(1)), ..HardState::default() });
     wal.append(&WriteSet { hard_state, ..WriteSet::default() }).expect("there is room");
     for index in 1..=kind * 12 {
         wal.append(&WriteSet { entries: vec![entry(1, index)], ..WriteSet::default() })
@@ -114,5 +115,10 @@ fn log(kind: u64) -> SimulatedDisk {
 
 fn entry(term: u64, index: u64) -> Entry {
     let id = EntryId { term: Term::new(term), index: LogIndex::new(index) };
-    Entry { id, time: Timestamp::new(index), payload: Payload::Command(vec![index as u8; 500].into()) }
+    Entry {
+        id,
+        time: Timestamp::new(index),
+        session: None,
+        payload: Payload::Command(vec![index as u8; 500].into()),
+    }
 }

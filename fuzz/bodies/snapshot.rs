@@ -54,7 +54,7 @@ fn header() -> SnapshotHeader {
         kind: SnapshotKind::Backup,
         identity: Identity { cluster: ClusterId::new(7), member: MemberId::new(1) },
         last: EntryId { term: Term::new(1), index: LogIndex::new(50) },
-        config: Config { voters: [MemberId::new(1)].into() },
+        config: Config::alone(MemberId::new(1)),
         meta: codec::encode(&(100_u64, 1_700_000_000_000_u64)),
     }
 }

@@ -78,7 +78,7 @@ pub(crate) fn restore(reader: impl Read, path: &Path, jump: u64) -> Result<Facts
         kind: SnapshotKind::Snapshot,
         identity,
         last,
-        config: Config { voters: [FOUNDER].into() },
+        config: Config::alone(FOUNDER),
         meta: codec::encode(&Meta { index, ..meta }),
     };
     let files = tree.file_count();

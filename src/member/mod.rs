@@ -22,6 +22,7 @@
 
 mod backup;
 mod clock;
+mod future;
 mod keeper;
 mod open;
 mod pending;
@@ -48,7 +49,11 @@ use crate::key::Key;
 use crate::node::Node;
 use crate::tree::{Command, Tree};
 use crate::types::{Index, Timestamp};
+#[cfg(feature = "http")]
+use crate::types::{LogIndex, Term};
 use crate::wal::Identity;
+#[cfg(feature = "http")]
+use crate::watch::Past;
 use crate::watch::{CatchUp, Hub, Watch, WatchRequest, WatchStats};
 pub(crate) use backup::{Facts, restore, verify_backup, verify_directory};
 use clock::Clock;
@@ -86,6 +91,11 @@ pub(crate) struct Member {
     snapshot_ended: Condvar,
     /// Before this moment of log time nothing expires: the log could not take it.
     expire_after: AtomicU64,
+    /// How far the tree has applied the log, and in which term.
+    applied: AtomicU64,
+    term: AtomicU64,
+    /// How many nodes have expired since the member was opened.
+    expired: AtomicU64,
     /// Callbacks that are due, for the worker to run.
     callbacks: Mutex<Vec<(Callback<Answer>, Answer)>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -274,6 +284,25 @@ impl Member {
                 let _ = panic::catch_unwind(AssertUnwindSafe(|| callback(answer)));
             }
         }
+    }
+
+    /// How far the tree has applied the log, and the term of what it applied last.
+    #[cfg(feature = "http")]
+    pub(crate) fn position(&self) -> (LogIndex, Term) {
+        let (index, term) = (self.applied.load(Ordering::Relaxed), self.term.load(Ordering::Relaxed));
+        (LogIndex::new(index), Term::new(term))
+    }
+
+    /// How many nodes have expired since the member was opened.
+    #[cfg(feature = "http")]
+    pub(crate) fn expired(&self) -> u64 {
+        self.expired.load(Ordering::Relaxed)
+    }
+
+    /// What history keeps from `index` on, no more than `count` changes of it.
+    #[cfg(feature = "http")]
+    pub(crate) fn past(&self, index: Index, count: usize) -> Past {
+        self.hub.past(index, count)
     }
 
     /// Starts the thread that serves lagging watchers, when it is asked for.

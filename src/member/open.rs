@@ -18,7 +18,7 @@ use super::{Member, Settings};
 use crate::codec;
 use crate::entry::{Config, Entry, EntryId, Payload};
 use crate::error::Error;
-use crate::raft::{Input, Known, Raft};
+use crate::raft::{self, Input, Known, Raft};
 use crate::tree::{Command, Effect, Tree};
 use crate::types::{ClusterId, Index, LogIndex, MemberId};
 use crate::wal::{
@@ -43,7 +43,7 @@ impl Member {
     /// A member without a directory.
     pub(crate) fn in_memory(settings: Settings) -> Result<Arc<Self>, Error> {
         settings.check()?;
-        let recovered = Recovered::nothing(&settings);
+        let recovered = Recovered::nothing(&settings, FOUNDER);
         let identity = Identity { cluster: random_cluster(), member: FOUNDER };
         Self::start_with(identity, settings, recovered, None)
     }
@@ -69,7 +69,7 @@ impl Member {
                 }
                 let identity = Identity { cluster: random_cluster(), member: FOUNDER };
                 let wal = Wal::create(Arc::clone(&disk), wal_settings, identity, None)?;
-                (identity, Recovered::nothing(&settings), wal)
+                (identity, Recovered::nothing(&settings, FOUNDER), wal)
             }
             Some(identity) => {
                 let recovered = recover(&disk, &recovery, &settings)?;
@@ -94,12 +94,9 @@ impl Member {
         recovered: Recovered,
         log: Option<Log>,
     ) -> Result<Arc<Self>, Error> {
-        let Recovered { tree, history, mut known, .. } = recovered;
-        if known.config.voters.is_empty() {
-            known.config = Config { voters: [identity.member].into() };
-        }
-        let clock = Clock::start(known.time);
-        let raft = Raft::new(identity.member, known);
+        let Recovered { tree, history, known, .. } = recovered;
+        let clock = Clock::start(known.time());
+        let raft = Raft::new(identity.member, raft::Settings::default(), known, random());
         let member = Arc::new_cyclic(|me| Self {
             identity,
             settings,
@@ -109,6 +106,9 @@ impl Member {
             round: Round::new(Crank::new(raft, log)),
             snapshot_ended: Condvar::new(),
             expire_after: AtomicU64::new(0),
+            applied: AtomicU64::new(0),
+            term: AtomicU64::new(0),
+            expired: AtomicU64::new(0),
             callbacks: Mutex::default(),
             threads: Mutex::default(),
             worker: Mutex::default(),
@@ -134,9 +134,10 @@ impl Member {
 }
 
 impl Recovered {
-    fn nothing(settings: &Settings) -> Self {
+    fn nothing(settings: &Settings, founder: MemberId) -> Self {
         let history = History::new(settings.history, Index::default());
-        Self { tree: Tree::new(), history, known: Known::default(), saved: EntryId::default() }
+        let known = Known::founder(Config::alone(founder));
+        Self { tree: Tree::new(), history, known, saved: EntryId::default() }
     }
 }
 
@@ -148,8 +149,8 @@ pub(super) fn recover(
     recovery: &Recovery,
     settings: &Settings,
 ) -> Result<Recovered, Error> {
-    let mut recovered = Recovered::nothing(settings);
-    recovered.known.hard_state = recovery.hard_state().unwrap_or_default();
+    let founder = recovery.identity().map_or(FOUNDER, |identity| identity.member);
+    let mut recovered = Recovered::nothing(settings, founder);
     if let Some(index) = wal::snapshots(disk)?.into_iter().max() {
         recovered.load(disk, index, recovery, settings)?;
     }
@@ -165,10 +166,10 @@ pub(super) fn recover(
         ReplayError::Log(error) => Error::from(error),
         ReplayError::Receiver(error) => error,
     })?;
-    recovered.known.last = recovery.last();
+    recovered.known.hard_state = recovery.hard_state().unwrap_or_default();
     // Nobody can have counted so far.
-    let known = &recovered.known;
-    if known.last.index.get() > FAR || known.last.term.get().max(known.hard_state.term.get()) > FAR {
+    let (last, term) = (recovered.known.last(), recovered.known.hard_state.term);
+    if last.index.get() > FAR || last.term.get().max(term.get()) > FAR {
         return Err(damaged(disk.path(""), "the log has positions or terms that nobody can have reached"));
     }
     Ok(recovered)
@@ -210,16 +211,16 @@ impl Recovered {
         let (tree, changes) = snapshot::read(&mut snapshot, meta).map_err(|error| snapshot.error(error))?;
         self.tree = tree;
         self.history = History::restore(settings.history, meta.index, changes);
-        self.known = Known { config, last, time: meta.time, applied: last, ..self.known.clone() };
+        self.known = Known::restored(last, meta.time, config);
         self.saved = last;
         Ok(())
     }
 
     fn apply(&mut self, disk: &Arc<dyn Disk>, entry: Entry, effects: &mut Vec<Effect>) -> Result<(), Error> {
-        let Entry { id, time, payload } = entry;
+        self.known.push(&entry);
+        let Entry { id, time, payload, .. } = entry;
         match payload {
-            Payload::Noop => {}
-            Payload::Config(config) => self.known.config = config,
+            Payload::Noop | Payload::Config(_) => {}
             Payload::Command(bytes) => {
                 let command: Command = codec::decode(&bytes)
                     .map_err(|_| damaged(disk.path(""), "the log has an entry that holds no command"))?;
@@ -230,9 +231,7 @@ impl Recovered {
                 }
             }
         }
-        self.known.last = id;
         self.known.applied = id;
-        self.known.time = time;
         Ok(())
     }
 }

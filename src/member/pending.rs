@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::Member;
 use super::clock::Clock;
-use super::slot::Slot;
+use super::future::Arrival;
+use super::slot::{Callback, Slot};
 use crate::error::Error;
 use crate::event::Change;
 
@@ -24,7 +25,8 @@ pub(crate) type Answer = Result<Written, Error>;
 
 /// A write that was submitted: on its way to the disk, behind all that were submitted before it.
 ///
-/// Dropping it does not take the write back.
+/// Dropping it does not take the write back. It can be waited for ([`wait`](Pending::wait)), awaited as a future by any
+/// async runtime, or given a callback ([`on_done`](Pending::on_done)).
 ///
 /// ```
 /// let store = spinney::Store::in_memory();
@@ -39,6 +41,8 @@ pub struct Pending<T> {
     slot: Arc<Slot<Answer>>,
     /// Whose worker runs a callback.
     member: Weak<Member>,
+    /// Once it is awaited as a future: where the answer will be left.
+    pub(super) arrival: Option<Arc<Arrival>>,
     outcome: PhantomData<fn() -> T>,
 }
 
@@ -76,7 +80,7 @@ pub(crate) mod sealed {
 
 impl<T: Outcome> Pending<T> {
     pub(super) fn new(slot: Arc<Slot<Answer>>, member: Weak<Member>) -> Self {
-        Self { slot, member, outcome: PhantomData }
+        Self { slot, member, arrival: None, outcome: PhantomData }
     }
 
     /// One that is answered already.
@@ -129,12 +133,18 @@ impl<T: Outcome> Pending<T> {
     /// ```
     pub fn on_done(self, callback: impl FnOnce(Result<T, Error>) + Send + 'static) {
         let callback = Box::new(move |answer: Answer| callback(answer.map(T::from_written)));
-        if let Some(call) = self.slot.call(callback) {
+        if let Some(call) = self.call(callback) {
             match self.member.upgrade() {
                 Some(member) => member.run_later(call),
                 None => call.0(call.1),
             }
         }
+    }
+
+    /// Has `callback` called with the answer, by the member's worker. It is given back with it if the answer is there
+    /// already.
+    pub(super) fn call(&self, callback: Callback<Answer>) -> Option<(Callback<Answer>, Answer)> {
+        self.slot.call(callback)
     }
 }
 

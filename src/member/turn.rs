@@ -13,8 +13,9 @@ use super::pending::{Answer, Written};
 use super::slot::Slot;
 use super::{EXPIRY_PAUSE, Member};
 use crate::codec;
-use crate::entry::{Entry, Payload, WriteSet};
+use crate::entry::{Entry, EntryId, Payload, WriteSet};
 use crate::error::Error;
+use crate::event::Action;
 use crate::raft::{Input, Output, Raft};
 use crate::tree::{Command, Effect, Refused, Tree};
 use crate::types::Timestamp;
@@ -124,8 +125,7 @@ impl Member {
         let mut own = None;
         self.admit(crank, &mut own);
         if !crank.batch.is_empty() {
-            let payloads =
-                crank.batch.iter().map(|write| Payload::Command(Arc::clone(&write.payload))).collect();
+            let payloads = crank.batch.iter().map(|write| Arc::clone(&write.payload)).collect();
             crank.under_way.extend(crank.batch.drain(..));
             self.step(crank, Input::Propose(payloads), &mut own);
         }
@@ -140,7 +140,7 @@ impl Member {
         crank.raft.step(now, input, &mut outputs);
         let mut next = 0;
         while next < outputs.len() {
-            match std::mem::replace(&mut outputs[next], Output::Refuse(Vec::new())) {
+            match std::mem::replace(&mut outputs[next], Output::Apply(Vec::new())) {
                 Output::Persist { sequence, write } => {
                     let input = match self.persist(crank, &write) {
                         Ok(()) => Input::Persisted(sequence),
@@ -149,7 +149,8 @@ impl Member {
                     crank.raft.step(now, input, &mut outputs);
                 }
                 Output::Apply(entries) => self.apply(crank, entries, own),
-                Output::Refuse(payloads) => debug_assert!(payloads.is_empty(), "admission is the owner's"),
+                // Admission is the owner's, and there are no peers.
+                other => debug_assert!(false, "alone, nothing else is asked for: {other:?}"),
             }
             next += 1;
         }
@@ -229,7 +230,9 @@ impl Member {
         let mut results = std::mem::take(&mut crank.results);
         while entries.peek().is_some() {
             let mut tree = self.tree_mut();
+            let mut applied = None;
             for entry in entries.by_ref().take(WRITES_PER_LOCK) {
+                applied = Some(entry.id);
                 let Payload::Command(_) = entry.payload else { continue };
                 let write =
                     crank.under_way.pop_front().expect("alone, a member proposes all that it applies");
@@ -238,10 +241,17 @@ impl Member {
             }
             let alarm = tree.next_wake();
             drop(tree);
+            if let Some(EntryId { term, index }) = applied {
+                self.applied.store(index.get(), Ordering::Relaxed);
+                self.term.store(term.get(), Ordering::Relaxed);
+            }
             if let Some(alarm) = alarm {
                 self.round.alarm(self.clock.instant_of(alarm));
             }
             for effect in &crank.effects {
+                if effect.change.action == Action::Expire {
+                    self.expired.fetch_add(1, Ordering::Relaxed);
+                }
                 let catch_up = self.hub.publish(&effect.change, effect.removed.as_ref());
                 self.serve(catch_up);
             }

@@ -16,70 +16,25 @@
 //! - Nobody leads on a vote that is not durable, and nothing is committed that is not durable on a majority.
 //! - A leader commits by counting only what its own term added; what came before is committed along with it.
 
+mod interface;
+mod membership;
+mod message;
 mod quorum;
+mod settings;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+
+pub use interface::{Input, Known, Output, Refusal, Role, Stop};
+pub use membership::Change;
+pub use message::{AppendOutcome, Command, Denied, Envelope, Granted, Message, Request};
+pub use settings::{BadSetting, Lease, Settings};
 
 use crate::entry::{Config, Entry, EntryId, HardState, Payload, WriteSet};
-use crate::types::{LogIndex, MemberId, Timestamp};
-
-/// What the world tells the core.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// Time has passed without word from a leader: stand for election.
-    Campaign,
-    /// Add these payloads to the log, in this order.
-    Propose(Vec<Payload>),
-    /// The write-set with this sequence number, and so each before it, is durable on this member.
-    Persisted(u64),
-    /// The disk refused: what was not durable may never be. This member leads no more.
-    PersistFailed,
-}
-
-/// What the core asks of the world, in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Write this to the log and make it durable; write-sets are numbered without gaps, and are written in order.
-    Persist {
-        /// To be told in [`Input::Persisted`].
-        sequence: u64,
-        /// What to write.
-        write: WriteSet,
-    },
-    /// These entries are committed: run them, in order. Each entry comes once.
-    Apply(Vec<Entry>),
-    /// Nobody here can take proposals now; these were not added.
-    Refuse(Vec<Payload>),
-}
-
-/// What a member does in its term.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Waits for a leader.
-    Follower,
-    /// Asks for votes; its own counts once it is durable.
-    Candidate,
-    /// Orders the entries.
-    Leader,
-}
-
-/// What a member knows when it starts: what its log and its snapshot say.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Known {
-    /// Term and vote.
-    pub hard_state: HardState,
-    /// The members, as the newest configuration in log or snapshot says.
-    pub config: Config,
-    /// The last entry.
-    pub last: EntryId,
-    /// The time of the last entry.
-    pub time: Timestamp,
-    /// The newest entry that the tree has applied.
-    pub applied: EntryId,
-}
+use crate::types::{BootId, LogIndex, MemberId, Timestamp};
 
 /// The core of one member.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Raft {
     id: MemberId,
     config: Config,
@@ -102,7 +57,7 @@ pub struct Raft {
 }
 
 /// A write-set under way.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Write {
     sequence: u64,
     /// The last entry of the log once it is durable.
@@ -111,10 +66,13 @@ struct Write {
 }
 
 impl Raft {
-    /// The core of member `id`, a follower. What `known` says is durable.
+    /// The core of member `id`, a follower. What `known` says is durable; `seed` is drawn at random, so that
+    /// members do not wait alike.
     #[must_use]
-    pub fn new(id: MemberId, known: Known) -> Self {
-        let Known { hard_state, config, last, time, applied } = known;
+    pub fn new(id: MemberId, _settings: Settings, known: Known, seed: u64) -> Self {
+        let config = known.config();
+        let Known { mut hard_state, last, time, applied, .. } = known;
+        hard_state.boot = BootId::new(hard_state.boot.get().saturating_add(1 + (seed >> 32)));
         assert!(applied <= last, "a tree cannot be ahead of its log");
         Self {
             id,
@@ -151,6 +109,43 @@ impl Raft {
         &self.config
     }
 
+    /// Who leads in this term, as far as is known here.
+    #[must_use]
+    pub fn leader(&self) -> Option<MemberId> {
+        (self.role == Role::Leader).then_some(self.id)
+    }
+
+    /// The life of this member: greater than all before. It counts once the first write-set is durable.
+    #[must_use]
+    pub fn boot(&self) -> BootId {
+        self.hard_state.boot
+    }
+
+    /// The last entry of the log.
+    #[must_use]
+    pub fn last(&self) -> EntryId {
+        self.last
+    }
+
+    /// How far the log is known to be committed.
+    #[must_use]
+    pub fn committed(&self) -> LogIndex {
+        self.committed
+    }
+
+    /// What an entry would be stamped with that is made at `now`: to be compared with deadlines.
+    #[must_use]
+    pub fn log_time(&self, now: Timestamp) -> Timestamp {
+        self.time.max(now)
+    }
+
+    /// Up to which position the owner may cut the log once a snapshot covers it, if nobody is to be sent that snapshot
+    /// for the sake of it. It may cut more where the log grows too large.
+    #[must_use]
+    pub fn releasable(&self) -> LogIndex {
+        self.applied.index
+    }
+
     /// The newest entry handed out to apply.
     #[must_use]
     pub fn applied(&self) -> EntryId {
@@ -162,9 +157,11 @@ impl Raft {
     pub fn step(&mut self, now: Timestamp, input: Input, outputs: &mut Vec<Output>) {
         match input {
             Input::Campaign => self.campaign(outputs),
-            Input::Propose(payloads) => self.propose(now, payloads, outputs),
+            Input::Propose(commands) => self.propose(now, commands, outputs),
             Input::Persisted(sequence) => self.persisted(now, sequence, outputs),
             Input::PersistFailed => self.role = Role::Follower,
+            // Peers are still to come.
+            _ => {}
         }
         self.check_invariants();
     }
@@ -174,7 +171,8 @@ impl Raft {
             return;
         }
         self.role = Role::Candidate;
-        self.hard_state = HardState { term: self.hard_state.term.next(), vote: Some(self.id) };
+        self.hard_state =
+            HardState { term: self.hard_state.term.next(), vote: Some(self.id), ..self.hard_state };
         self.persist(WriteSet { hard_state: Some(self.hard_state), ..WriteSet::default() }, outputs);
     }
 
@@ -185,22 +183,27 @@ impl Raft {
         self.term_start = self.last.index.next();
         let config = self.config.clone();
         let first = self.last.index == LogIndex::default();
-        self.append(now, vec![if first { Payload::Config(config) } else { Payload::Noop }], outputs);
+        self.append(now, [if first { Payload::Config(config) } else { Payload::Noop }].into_iter(), outputs);
     }
 
-    fn propose(&mut self, now: Timestamp, payloads: Vec<Payload>, outputs: &mut Vec<Output>) {
+    fn propose(&mut self, now: Timestamp, commands: Vec<Arc<[u8]>>, outputs: &mut Vec<Output>) {
         match self.role {
-            Role::Leader => self.append(now, payloads, outputs),
-            Role::Follower | Role::Candidate => outputs.push(Output::Refuse(payloads)),
+            Role::Leader => self.append(now, commands.into_iter().map(Payload::Command), outputs),
+            _ => outputs.push(Output::Refuse { commands, reason: Refusal::Stopped }),
         }
     }
 
-    fn append(&mut self, now: Timestamp, payloads: Vec<Payload>, outputs: &mut Vec<Output>) {
+    fn append(
+        &mut self,
+        now: Timestamp,
+        payloads: impl ExactSizeIterator<Item = Payload>,
+        outputs: &mut Vec<Output>,
+    ) {
         self.time = self.time.max(now);
         let mut entries = Vec::with_capacity(payloads.len());
         for payload in payloads {
             self.last = EntryId { term: self.hard_state.term, index: self.last.index.next() };
-            entries.push(Entry { id: self.last, time: self.time, payload });
+            entries.push(Entry { id: self.last, time: self.time, session: None, payload });
         }
         self.tail.extend(entries.iter().cloned());
         self.persist(WriteSet { entries, ..WriteSet::default() }, outputs);
@@ -259,7 +262,11 @@ mod tests {
     const ME: MemberId = MemberId::new(1);
 
     fn alone(known: Known) -> Raft {
-        Raft::new(ME, Known { config: Config { voters: [ME].into() }, ..known })
+        Raft::new(ME, Settings::default(), known, 1)
+    }
+
+    fn founder() -> Known {
+        Known::founder(Config::alone(ME))
     }
 
     fn step(raft: &mut Raft, now: u64, input: Input) -> Vec<Output> {
@@ -269,7 +276,7 @@ mod tests {
     }
 
     fn leader() -> Raft {
-        let mut raft = alone(Known::default());
+        let mut raft = alone(founder());
         step(&mut raft, 10, Input::Campaign);
         step(&mut raft, 10, Input::Persisted(1));
         step(&mut raft, 10, Input::Persisted(2));
@@ -277,27 +284,27 @@ mod tests {
         raft
     }
 
-    fn command(text: &str) -> Payload {
-        Payload::Command(text.as_bytes().into())
+    fn command(text: &str) -> Arc<[u8]> {
+        text.as_bytes().into()
     }
 
     #[test]
     fn leads_only_once_its_own_vote_is_durable() {
-        let mut raft = alone(Known::default());
+        let mut raft = alone(founder());
         let outputs = step(&mut raft, 10, Input::Campaign);
-        let hard_state = HardState { term: Term::new(1), vote: Some(ME) };
+        let hard_state = HardState { term: Term::new(1), vote: Some(ME), boot: BootId::new(1) };
         let write = WriteSet { hard_state: Some(hard_state), ..WriteSet::default() };
         assert_eq!(outputs, [Output::Persist { sequence: 1, write }]);
         assert_eq!(raft.role(), Role::Candidate);
         let refused = step(&mut raft, 10, Input::Propose(vec![command("a")]));
-        assert_eq!(refused, [Output::Refuse(vec![command("a")])]);
+        assert_eq!(refused, [Output::Refuse { commands: vec![command("a")], reason: Refusal::Stopped }]);
         step(&mut raft, 10, Input::Persisted(1));
         assert_eq!(raft.role(), Role::Leader);
     }
 
     #[test]
     fn a_new_log_begins_with_the_members() {
-        let mut raft = alone(Known::default());
+        let mut raft = alone(founder());
         step(&mut raft, 10, Input::Campaign);
         let outputs = step(&mut raft, 10, Input::Persisted(1));
         let [Output::Persist { write, .. }] = &outputs[..] else { panic!("{outputs:?}") };
@@ -314,7 +321,10 @@ mod tests {
         step(&mut raft, 21, Input::Propose(vec![command("b"), command("c")]));
         let outputs = step(&mut raft, 22, Input::Persisted(3));
         let [Output::Apply(entries)] = &outputs[..] else { panic!("{outputs:?}") };
-        assert_eq!(entries.iter().map(|entry| &entry.payload).collect::<Vec<_>>(), [&command("a")]);
+        assert_eq!(
+            entries.iter().map(|entry| &entry.payload).collect::<Vec<_>>(),
+            [&Payload::Command(command("a"))]
+        );
         let outputs = step(&mut raft, 23, Input::Persisted(4));
         let [Output::Apply(entries)] = &outputs[..] else { panic!("{outputs:?}") };
         assert_eq!(entries.len(), 2);
@@ -333,8 +343,9 @@ mod tests {
     #[test]
     fn what_earlier_terms_left_is_committed_with_the_first_entry_of_the_new_one() {
         let last = EntryId { term: Term::new(3), index: LogIndex::new(7) };
-        let hard_state = HardState { term: Term::new(3), vote: None };
-        let mut raft = alone(Known { hard_state, last, applied: last, ..Known::default() });
+        let mut known = Known::restored(last, Timestamp::default(), Config::alone(ME));
+        known.hard_state.term = Term::new(3);
+        let mut raft = alone(known);
         step(&mut raft, 10, Input::Campaign);
         let outputs = step(&mut raft, 10, Input::Persisted(1));
         let [Output::Persist { write, .. }] = &outputs[..] else { panic!("{outputs:?}") };
@@ -348,13 +359,13 @@ mod tests {
         step(&mut raft, 20, Input::Propose(vec![command("a")]));
         assert_eq!(step(&mut raft, 20, Input::PersistFailed), []);
         let refused = step(&mut raft, 20, Input::Propose(vec![command("b")]));
-        assert_eq!(refused, [Output::Refuse(vec![command("b")])]);
+        assert_eq!(refused, [Output::Refuse { commands: vec![command("b")], reason: Refusal::Stopped }]);
     }
 
     #[test]
     fn a_majority_is_not_reached_alone_among_three() {
         let voters = [1, 2, 3].map(MemberId::new).into();
-        let mut raft = Raft::new(ME, Known { config: Config { voters }, ..Known::default() });
+        let mut raft = alone(Known::founder(Config { voters, ..Config::default() }));
         step(&mut raft, 10, Input::Campaign);
         assert_eq!(step(&mut raft, 10, Input::Persisted(1)), []);
         assert_eq!(raft.role(), Role::Candidate);

@@ -33,7 +33,7 @@ mod tests {
         #[test]
         fn committed_is_what_a_naive_count_finds(positions in proptest::collection::vec(0u64..9, 0..8)) {
             let voters = (0..positions.len() as u64).map(MemberId::new).collect();
-            let config = Config { voters };
+            let config = Config { voters, ..Config::default() };
             let at = |member: MemberId| LogIndex::new(positions[member.get() as usize]);
             let held = |index: u64| positions.iter().filter(|&&position| position >= index).count();
             let naive = (0..9).filter(|&index| held(index) * 2 > positions.len()).max().unwrap_or(0);
@@ -42,7 +42,7 @@ mod tests {
 
         #[test]
         fn two_majorities_always_meet(voters in 1u64..9, a in any::<u16>(), b in any::<u16>()) {
-            let config = Config { voters: (0..voters).map(MemberId::new).collect() };
+            let config = Config { voters: (0..voters).map(MemberId::new).collect(), ..Config::default() };
             let members = |bits: u16| (0..12).filter(move |bit| bits & (1 << bit) != 0).map(MemberId::new);
             if is_majority(&config, members(a)) && is_majority(&config, members(b)) {
                 let common = members(a & b).filter(|member| config.voters.contains(member)).count();

@@ -3,6 +3,8 @@
 mod backup;
 mod builder;
 mod delete;
+#[cfg(feature = "http")]
+mod front;
 mod put;
 mod status;
 mod transaction;
@@ -18,6 +20,8 @@ use std::sync::Arc;
 pub use backup::{BackupInfo, RESTORE_INDEX_JUMP};
 pub use builder::{Builder, open_on};
 pub use delete::Delete;
+#[cfg(feature = "http")]
+pub(crate) use front::Reading;
 pub use put::Put;
 pub use status::{LogStatus, Status};
 pub use transaction::{CheckBuilder, Transaction};

@@ -55,16 +55,20 @@ pub(super) struct Opening {
     pub(super) last: EntryId,
     pub(super) hard_state: Option<HardState>,
     pub(super) snapshot: Option<EntryId>,
+    pub(super) committed: LogIndex,
 }
 
 impl Opening {
     pub(super) fn new(previous_end: u32, state: &LogState) -> Self {
-        Self { previous_end, last: state.last(), hard_state: state.hard_state, snapshot: state.snapshot }
+        let LogState { hard_state, snapshot, committed, .. } = *state;
+        Self { previous_end, last: state.last(), hard_state, snapshot, committed }
     }
 
     /// What a log says that begins here.
     pub(super) fn state(&self) -> LogState {
-        LogState::after(self.last, self.hard_state, self.snapshot)
+        let mut state = LogState::after(self.last, self.hard_state, self.snapshot);
+        state.committed = self.committed;
+        state
     }
 }
 

@@ -87,6 +87,11 @@ impl Recovery {
         self.found.as_ref().and_then(|found| found.state.snapshot)
     }
 
+    /// How far the log is known to be committed, at least.
+    pub fn committed(&self) -> LogIndex {
+        self.found.as_ref().map(|found| found.state.committed).unwrap_or_default()
+    }
+
     /// The position of the first entry that the log has, or that it will have.
     pub fn first_index(&self) -> LogIndex {
         self.found.as_ref().map_or(LogIndex::new(1), |found| found.state.first_index())

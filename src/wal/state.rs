@@ -16,6 +16,8 @@ const UNKNOWN: Term = Term::new(0);
 pub(super) struct LogState {
     pub(super) hard_state: Option<HardState>,
     pub(super) snapshot: Option<EntryId>,
+    /// How far the log is known to be committed, at least.
+    pub(super) committed: LogIndex,
     /// The entry before the first one that the log still has.
     before: EntryId,
     /// Which terms the entries are of: each holds from its position up to the next one's.
@@ -26,7 +28,7 @@ pub(super) struct LogState {
 impl LogState {
     /// A log whose first entry, if any, follows `before`.
     pub(super) fn after(before: EntryId, hard_state: Option<HardState>, snapshot: Option<EntryId>) -> Self {
-        Self { hard_state, snapshot, before, terms: Vec::new(), last: before }
+        Self { hard_state, snapshot, committed: LogIndex::default(), before, terms: Vec::new(), last: before }
     }
 
     /// The position of the first entry, or the one that it will have.
@@ -54,6 +56,7 @@ impl LogState {
         for entry in &set.entries {
             self.push(entry.id)?;
         }
+        self.committed = self.committed.max(set.committed);
         set.snapshot.map_or(Ok(false), |snapshot| self.mark(snapshot))
     }
 
@@ -99,7 +102,8 @@ impl LogState {
         self.snapshot = Some(snapshot);
         let replaces = snapshot.index > self.last.index;
         if replaces {
-            *self = Self::after(snapshot, self.hard_state, self.snapshot);
+            let committed = self.committed;
+            *self = Self { committed, ..Self::after(snapshot, self.hard_state, self.snapshot) };
         }
         Ok(replaces)
     }
@@ -154,8 +158,12 @@ mod tests {
     }
 
     fn entries(ids: &[(u64, u64)]) -> WriteSet {
-        let entry =
-            |&(term, index)| Entry { id: id(term, index), time: Timestamp::new(0), payload: Payload::Noop };
+        let entry = |&(term, index)| Entry {
+            id: id(term, index),
+            time: Timestamp::new(0),
+            session: None,
+            payload: Payload::Noop,
+        };
         WriteSet { entries: ids.iter().map(entry).collect(), ..WriteSet::default() }
     }
 

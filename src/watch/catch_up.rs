@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::task::Waker;
 
 use crossbeam_channel::{Receiver, Select, TryRecvError};
 
@@ -40,7 +41,9 @@ impl Hub {
 
     /// Gives one watcher its turn. Returns whether it goes on waiting: for room, or for its next turn.
     fn serve(&self, waiting: &Waiting, content: Content<'_>) -> bool {
-        let progress = self.state.lock().advance(waiting);
+        let mut wakers = Vec::new();
+        let progress = self.state.lock().advance(waiting, &mut wakers);
+        wakers.drain(..).for_each(Waker::wake);
         let Some(Progress::Missed { next, kept_from }) = progress else {
             return is_lagging(progress);
         };
@@ -53,15 +56,19 @@ impl Hub {
         let resync = Resync { key, missed_from: next, history_from: kept_from, index, node };
 
         let mut state = self.state.lock();
-        state.resync(waiting, resync);
-        is_lagging(state.advance(waiting))
+        state.resync(waiting, resync, &mut wakers);
+        let progress = state.advance(waiting, &mut wakers);
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+        is_lagging(progress)
     }
 }
 
 impl State {
     /// Moves a lagging watcher forward; `None` when it is gone.
-    fn advance(&mut self, waiting: &Waiting) -> Option<Progress> {
-        let progress = self.watchers.get_mut(waiting.id, &waiting.filter)?.advance(&self.history);
+    fn advance(&mut self, waiting: &Waiting, wakers: &mut Vec<Waker>) -> Option<Progress> {
+        let watcher = self.watchers.get_mut(waiting.id, &waiting.filter)?;
+        let progress = watcher.advance(&self.history, wakers);
         if progress == Progress::Live {
             self.lagging -= 1;
         }
@@ -69,9 +76,9 @@ impl State {
     }
 
     /// Sends a lagging watcher what is there instead of what it missed, unless it is gone.
-    fn resync(&mut self, waiting: &Waiting, resync: Resync) {
+    fn resync(&mut self, waiting: &Waiting, resync: Resync, wakers: &mut Vec<Waker>) {
         let watcher = self.watchers.get_mut(waiting.id, &waiting.filter);
-        if watcher.is_some_and(|watcher| watcher.send(Event::Resync(Arc::new(resync)))) {
+        if watcher.is_some_and(|watcher| watcher.send(Event::Resync(Arc::new(resync)), wakers)) {
             self.resyncs += 1;
         }
     }

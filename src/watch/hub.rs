@@ -1,10 +1,12 @@
 //! The hub: takes every change from the writer, and every watch from anywhere.
 
 use std::sync::Arc;
+use std::task::Waker;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use parking_lot::Mutex;
 
+use super::bell::Ringer;
 use super::filter::Filter;
 use super::history::History;
 use super::stream::{Registration, Watch};
@@ -61,6 +63,18 @@ pub struct WatchStats {
     pub lagging: usize,
     /// How many resyncs were sent so far.
     pub resyncs: u64,
+}
+
+/// A part of history.
+#[cfg(feature = "http")]
+#[derive(Clone, Debug)]
+pub(crate) struct Past {
+    /// The oldest index that is kept; the one after the last when none is.
+    pub(crate) first: Index,
+    /// The newest index there was.
+    pub(crate) last: Index,
+    /// What was asked for, oldest first.
+    pub(crate) changes: Vec<Arc<Change>>,
 }
 
 /// Tells watchers what changed. See the [module](super) for how.
@@ -142,14 +156,18 @@ impl Hub {
     pub(crate) fn publish(&self, change: &Arc<Change>, removed: Option<&Node>) -> CatchUp {
         let mut state = self.state.lock();
         state.history.push(Arc::clone(change));
+        let mut wakers = Vec::new();
         let State { watchers, lagging, to_catch_up, .. } = &mut *state;
         watchers.visit(change, removed, |watcher| {
-            if !watcher.offer(change) {
+            if !watcher.offer(change, &mut wakers) {
                 *lagging += 1;
                 hand_over(watcher, to_catch_up);
             }
         });
-        state.ask()
+        let catch_up = state.ask();
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+        catch_up
     }
 
     /// Begins a watch. Whatever the moment, no change is left out and none comes twice.
@@ -159,6 +177,7 @@ impl Hub {
         let WatchRequest { key, recursive, hidden, since, capacity } = request;
         let filter = Filter { key, recursive, hidden };
         let (sender, receiver) = bounded(capacity.max(1));
+        let (ringer, bell) = Ringer::new();
 
         let mut state = self.state.lock();
         let id = state.next_id;
@@ -166,11 +185,11 @@ impl Hub {
             state.next_id = WatcherId(id.0 + 1);
             // No change has index 0, so a tree whose history begins with 1 keeps all there ever was.
             let next = since.map_or(state.history.last_index().next(), |index| index.max(Index::new(1)));
-            state.register(Watcher { id, filter: filter.clone(), next, lagging: false, sender });
+            state.register(Watcher { id, filter: filter.clone(), next, lagging: false, sender, ringer });
         }
         let catch_up = state.ask();
         drop(state);
-        (Watch::new(Registration::new(self, id, filter), receiver), catch_up)
+        (Watch::new(Registration::new(self, id, filter), receiver, bell), catch_up)
     }
 
     /// Replaces the history after the tree was replaced: by a snapshot from a peer, or by a restored copy.
@@ -223,6 +242,14 @@ impl Hub {
         self.state.lock().history.to_vec()
     }
 
+    /// What history keeps from `index` on, oldest first, no more than `count` changes of it.
+    #[cfg(feature = "http")]
+    pub(crate) fn past(&self, index: Index, count: usize) -> Past {
+        let state = self.state.lock();
+        let changes = state.history.from(index).take(count).cloned().collect();
+        Past { first: state.history.first_index(), last: state.history.last_index(), changes }
+    }
+
     /// How the hub is doing.
     pub(crate) fn stats(&self) -> WatchStats {
         let state = self.state.lock();
@@ -246,7 +273,8 @@ impl Hub {
 impl State {
     /// Adds a watcher, telling it first what it wants of the past and has room for.
     fn register(&mut self, mut watcher: Watcher) {
-        if watcher.advance(&self.history) != Progress::Live {
+        // Nobody has had a chance to wait for it yet.
+        if watcher.advance(&self.history, &mut Vec::new()) != Progress::Live {
             self.lagging += 1;
             hand_over(&watcher, &self.to_catch_up);
         }

@@ -30,10 +30,12 @@
 //!
 //! **Lock order: there is none, because the tree's lock and the hub's are never held together.** The writer
 //! publishes after it has let go of the tree; the catch-up reads the tree for a `Resync` without the hub's lock.
-//! In between the watcher lags, so nobody sends to it. Nothing of a caller's is called under the hub's lock.
+//! In between the watcher lags, so nobody sends to it. Nothing of a caller's is called under the hub's lock: the
+//! wakers of tasks that wait are collected under it and woken after.
 //!
 //! Nothing here reads a clock, polls, or starts a thread, save [`Watch::on_event`], which is asked to.
 
+mod bell;
 mod catch_up;
 mod filter;
 mod history;
@@ -49,6 +51,8 @@ mod testing;
 mod tests;
 
 pub(crate) use history::{HISTORY_CAPACITY_DEFAULT, History};
+#[cfg(feature = "http")]
+pub(crate) use hub::Past;
 pub use hub::WatchStats;
 pub(crate) use hub::{CatchUp, Hub, WatchRequest};
 pub use stream::{Watch, WatchIter};

@@ -4,10 +4,12 @@ use std::fmt;
 use std::io;
 use std::iter::FusedIterator;
 use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crossbeam_channel::{Iter, Receiver, RecvError, RecvTimeoutError, TryIter, TryRecvError};
 
+use super::bell::Bell;
 use super::filter::Filter;
 use super::hub::Hub;
 use super::subscription::Subscription;
@@ -51,11 +53,13 @@ pub struct Watch {
     // Dropped before the receiver: the hub forgets the watcher while its channel is whole.
     registration: Registration,
     receiver: Receiver<Event>,
+    /// Where a task waits that is no thread.
+    bell: Arc<Bell>,
 }
 
 impl Watch {
-    pub(super) fn new(registration: Registration, receiver: Receiver<Event>) -> Self {
-        Self { registration, receiver }
+    pub(super) fn new(registration: Registration, receiver: Receiver<Event>, bell: Arc<Bell>) -> Self {
+        Self { registration, receiver, bell }
     }
 
     /// The key that is watched.
@@ -89,6 +93,46 @@ impl Watch {
     /// When there is none now, or the store is closed and all was received.
     pub fn try_recv(&self) -> Result<Event, TryRecvError> {
         self.receiver.try_recv()
+    }
+
+    /// The next event, if it is there; if not, the task of `context` is woken when one is. `None` when the store is
+    /// closed and all was received. For tasks of any async runtime; one task waits at a time, the last that asked.
+    ///
+    /// ```
+    /// use std::future::poll_fn;
+    ///
+    /// # use std::{pin::pin, sync::Arc, task::{Context, Poll, Wake, Waker}, thread::{self, Thread}};
+    /// # struct Unpark(Thread);
+    /// # impl Wake for Unpark { fn wake(self: Arc<Self>) { self.0.unpark() } }
+    /// # fn block_on<T>(future: impl Future<Output = T>) -> T {
+    /// #     let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    /// #     let mut future = pin!(future);
+    /// #     loop {
+    /// #         match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+    /// #             Poll::Ready(value) => return value,
+    /// #             Poll::Pending => thread::park(),
+    /// #         }
+    /// #     }
+    /// # }
+    /// let store = spinney::Store::in_memory();
+    /// let watch = store.watch("/a").start()?;
+    /// let writer = store.clone();
+    /// let thread = thread::spawn(move || writer.set("/a", "1").map(|change| change.index()));
+    /// let event = block_on(poll_fn(|context| watch.poll_recv(context)));
+    /// assert_eq!(event.map(|event| event.index()), thread.join().unwrap().ok());
+    /// # Ok::<(), spinney::Error>(())
+    /// ```
+    pub fn poll_recv(&self, context: &mut Context<'_>) -> Poll<Option<Event>> {
+        if let Ok(event) = self.receiver.try_recv() {
+            return Poll::Ready(Some(event));
+        }
+        let ended = self.bell.listen(context.waker());
+        // What was sent before the task began to listen has woken nobody.
+        match self.receiver.try_recv() {
+            Ok(event) => Poll::Ready(Some(event)),
+            Err(TryRecvError::Empty) if !ended => Poll::Pending,
+            Err(_) => Poll::Ready(None),
+        }
     }
 
     /// The events from here on, waiting for each, until the store is closed.

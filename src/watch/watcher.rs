@@ -1,9 +1,11 @@
 //! One watcher: what was sent to it, and what comes next.
 
 use std::sync::Arc;
+use std::task::Waker;
 
 use crossbeam_channel::{Sender, TrySendError};
 
+use super::bell::Ringer;
 use super::filter::Filter;
 use super::history::History;
 use crate::event::{Change, Event};
@@ -30,6 +32,8 @@ pub(super) struct Watcher {
     pub(super) lagging: bool,
     /// To the subscriber. Dropping it, and all its clones, ends the stream.
     pub(super) sender: Sender<Event>,
+    /// Wakes the subscriber where it is a task.
+    pub(super) ringer: Ringer,
 }
 
 /// How far a watcher came when it was moved forward.
@@ -47,31 +51,32 @@ pub(super) enum Progress {
 
 impl Watcher {
     /// Sends `change`, which matches, unless it was passed over or sent already. Returns whether that went
-    /// well; the watcher lags otherwise, and what was to be sent is what is next.
-    pub(super) fn offer(&mut self, change: &Arc<Change>) -> bool {
+    /// well; the watcher lags otherwise, and what was to be sent is what is next. Whoever is to be woken is added to
+    /// `wakers`.
+    pub(super) fn offer(&mut self, change: &Arc<Change>, wakers: &mut Vec<Waker>) -> bool {
         if self.lagging || change.index() < self.next {
             return true;
         }
         self.next = change.index();
-        self.lagging = !self.send(Event::Change(Arc::clone(change)));
+        self.lagging = !self.send(Event::Change(Arc::clone(change)), wakers);
         !self.lagging
     }
 
     /// Sends what history has from `next` on, as far as there is room.
-    pub(super) fn advance(&mut self, history: &History) -> Progress {
-        let progress = self.read(history);
+    pub(super) fn advance(&mut self, history: &History, wakers: &mut Vec<Waker>) -> Progress {
+        let progress = self.read(history, wakers);
         self.lagging = progress != Progress::Live;
         progress
     }
 
-    fn read(&mut self, history: &History) -> Progress {
+    fn read(&mut self, history: &History, wakers: &mut Vec<Waker>) -> Progress {
         let (next, kept_from) = (self.next, history.first_index());
         if next < kept_from {
             return if self.sender.is_full() { Progress::Full } else { Progress::Missed { next, kept_from } };
         }
         for change in history.from(self.next).take(SCAN_MAX) {
             self.next = change.index();
-            if self.filter.matches(change) && !self.send(Event::Change(Arc::clone(change))) {
+            if self.filter.matches(change) && !self.send(Event::Change(Arc::clone(change)), wakers) {
                 return Progress::Full;
             }
             self.next = change.index().next();
@@ -80,13 +85,14 @@ impl Watcher {
     }
 
     /// Sends `event` and moves on past its index. Returns whether there was room.
-    pub(super) fn send(&mut self, event: Event) -> bool {
+    pub(super) fn send(&mut self, event: Event, wakers: &mut Vec<Waker>) -> bool {
         let next = event.index().next();
         match self.sender.try_send(event) {
             Err(TrySendError::Full(_)) => false,
             // Nobody receives any more: the watch is being dropped, and what is sent goes nowhere.
             Ok(()) | Err(TrySendError::Disconnected(_)) => {
                 self.next = next;
+                wakers.extend(self.ringer.take());
                 true
             }
         }

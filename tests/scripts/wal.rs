@@ -54,7 +54,12 @@ impl Runner {
         for text in texts {
             index = index.next();
             let payload = Payload::Command(text.into());
-            write.entries.push(Entry { id: EntryId { term, index }, time: Timestamp::new(0), payload });
+            write.entries.push(Entry {
+                id: EntryId { term, index },
+                time: Timestamp::new(0),
+                session: None,
+                payload,
+            });
         }
         Ok(said(wal.append(&write)))
     }
@@ -144,7 +149,7 @@ impl goldenscript::Runner for Runner {
                 if let Some(term) = key(&mut args, "term")? {
                     self.term = Term::new(term);
                     let vote = key(&mut args, "vote")?.map(MemberId::new);
-                    write.hard_state = Some(HardState { term: self.term, vote });
+                    write.hard_state = Some(HardState { term: self.term, vote, ..HardState::default() });
                 }
                 write.truncate_from = key(&mut args, "truncate")?.map(LogIndex::new);
                 let texts =

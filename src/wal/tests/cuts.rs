@@ -30,7 +30,8 @@ fn build(records: usize, unsynced: usize) -> (Case, Wal) {
         let bytes = random.below(1_200) as usize;
         let mut set = set_of(last + 1, bytes);
         if number % 9 == 0 {
-            set.hard_state = Some(HardState { term: Term::new(number as u64), vote: None });
+            set.hard_state =
+                Some(HardState { term: Term::new(number as u64), vote: None, ..HardState::default() });
         }
         if number % 10 == 0 {
             set.truncate_from = Some(LogIndex::new(last - 1));
@@ -236,9 +237,9 @@ fn whatever_else_is_wrong_with_a_segment_is_said() {
     assert!(matches!(of_second(&disk), WalError::SegmentMissing { .. }));
 
     let disk = case.disk.copy();
-    disk.overwrite(second, 8, &2_u32.to_le_bytes());
-    disk.overwrite(second, 520, &2_u32.to_le_bytes());
-    assert!(matches!(of_second(&disk), WalError::UnknownVersion { found: 2, known: 1, .. }));
+    disk.overwrite(second, 8, &9_u32.to_le_bytes());
+    disk.overwrite(second, 520, &9_u32.to_le_bytes());
+    assert!(matches!(of_second(&disk), WalError::UnknownVersion { found: 9, known: 2, .. }));
 
     let disk = case.disk.copy();
     disk.overwrite(second, 0, b"somebody");
@@ -278,7 +279,8 @@ fn segments_of_another_log_of_the_same_member_do_not_join() {
     let log = |vote| {
         let disk = SimulatedDisk::new();
         let mut wal = create(&disk);
-        let hard_state = Some(HardState { term: Term::new(1), vote: Some(MemberId::new(vote)) });
+        let hard_state =
+            Some(HardState { term: Term::new(1), vote: Some(MemberId::new(vote)), ..HardState::default() });
         wal.append(&WriteSet { hard_state, ..WriteSet::default() }).unwrap();
         (1..=60).for_each(|index| wal.append(&set_of(index, 600)).unwrap());
         wal.close().unwrap();

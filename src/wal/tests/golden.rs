@@ -10,13 +10,14 @@ fn hex(bytes: &[u8]) -> String {
 fn segment_header_and_records() {
     let disk = SimulatedDisk::new();
     let mut wal = create(&disk);
-    let hard_state = Some(HardState { term: Term::new(1), vote: Some(MemberId::new(10)) });
+    let hard_state =
+        Some(HardState { term: Term::new(1), vote: Some(MemberId::new(10)), ..HardState::default() });
     wal.append(&WriteSet { hard_state, entries: vec![entry(1, 1, b"abc")], ..WriteSet::default() }).unwrap();
     let content = disk.content("0000000000000001.wal");
     assert_eq!(content.len(), 16 << 10);
     let copy = concat!(
         "5350494e4e455900",                 // magic
-        "01000000",                         // version
+        "02000000",                         // version
         "3cd797a3",                         // crc32
         "c1000000000000000000000000000000", // cluster
         "0a00000000000000",                 // member
@@ -27,26 +28,28 @@ fn segment_header_and_records() {
     assert_eq!(hex(&content[..64]), copy);
     assert_eq!(hex(&content[512..576]), copy);
     let opening = concat!(
-        "024c1b58050000001c0b6d33", // tag, length, crc32
+        "024c1b5806000000897348ff", // tag, length, crc32
         "001000000100000000000000", // synced offset and sequence
         "00",                       // no segment before
         "0000",                     // no entry before
         "00",                       // no hard state
         "00",                       // no snapshot
-        "000000",                   // to a multiple of 8
+        "00",                       // nothing known to be committed
+        "0000",                     // to a multiple of 8
     );
     assert_eq!(hex(&content[4096..4128]), opening);
     let record = concat!(
-        "32830a1f0f000000c4c785ca", // tag, length, crc32
+        "32830a1f120000006b23ccae", // tag, length, crc32
         "201000000100000000000000", // synced offset and sequence
-        "0101010a",                 // hard state: term 1, vote for 10
+        "0101010a00",               // hard state: term 1, vote for 10, boot 0
         "00",                       // no truncation
         "01",                       // one entry:
-        "010101",                   // term, index, time
+        "01010100",                 // term, index, time, no session
         "0203616263",               // a command of three bytes
         "00",                       // no snapshot
-        "00",                       // to a multiple of 8
+        "00",                       // nothing known to be committed
+        "000000000000",             // to a multiple of 8
     );
-    assert_eq!(hex(&content[4128..4168]), record);
-    assert!(content[4168..].iter().all(|byte| *byte == 0));
+    assert_eq!(hex(&content[4128..4176]), record);
+    assert!(content[4176..].iter().all(|byte| *byte == 0));
 }

@@ -29,7 +29,8 @@ fn nothing_is_there_before_it_is_created() {
 fn what_was_appended_is_there_again() {
     let disk = SimulatedDisk::new();
     let mut wal = create(&disk);
-    let hard_state = Some(HardState { term: Term::new(3), vote: Some(MemberId::new(7)) });
+    let hard_state =
+        Some(HardState { term: Term::new(3), vote: Some(MemberId::new(7)), ..HardState::default() });
     wal.append(&WriteSet { hard_state, ..WriteSet::default() }).unwrap();
     for index in 1..=100 {
         wal.append(&set_of(index, 500)).unwrap();
@@ -112,7 +113,7 @@ fn a_log_may_begin_after_a_snapshot() {
 fn released_segments_are_used_again() {
     let disk = SimulatedDisk::new();
     let mut wal = create(&disk);
-    let hard_state = Some(HardState { term: Term::new(1), vote: None });
+    let hard_state = Some(HardState { term: Term::new(1), vote: None, ..HardState::default() });
     wal.append(&WriteSet { hard_state, ..WriteSet::default() }).unwrap();
     let mut most = 0;
     for index in 1..=2_000 {

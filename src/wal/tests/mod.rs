@@ -25,7 +25,12 @@ fn id(term: u64, index: u64) -> EntryId {
 }
 
 fn entry(term: u64, index: u64, payload: &[u8]) -> Entry {
-    Entry { id: id(term, index), time: Timestamp::new(index), payload: Payload::Command(payload.into()) }
+    Entry {
+        id: id(term, index),
+        time: Timestamp::new(index),
+        session: None,
+        payload: Payload::Command(payload.into()),
+    }
 }
 
 /// One entry of term 1 with so many bytes.

@@ -192,7 +192,11 @@ impl Run {
         let mut set = WriteSet::default();
         let (mut term, mut index) = (present.last.term.get().max(1), present.last.index.get());
         if self.random.one_in(10) {
-            set.hard_state = Some(HardState { term: Term::new(self.random.below(1 << 40)), vote: None });
+            set.hard_state = Some(HardState {
+                term: Term::new(self.random.below(1 << 40)),
+                vote: None,
+                ..HardState::default()
+            });
         }
         let certain = present.snapshot.unwrap_or_default().index.get();
         if self.random.one_in(8) && index > certain && present.entries.len() > 1 {

@@ -1,0 +1,151 @@
+//! `/v2/members`: who belongs to the cluster. A store that is alone is the only member of its own.
+
+use axum::body::Body;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use axum::http::{Method, StatusCode};
+
+use super::front::Front;
+use super::json;
+use super::respond::{self, Answer, X_ETCD_CLUSTER_ID};
+
+impl Front {
+    /// Answers a request to what follows `/v2/members`.
+    pub(super) async fn members(&self, parts: &Parts, path: &[u8], body: Body) -> Answer {
+        if let Some(answer) = respond::unless_allowed(&parts.method, "GET,POST,DELETE,PUT") {
+            return answer;
+        }
+        let mut answer = match parts.method {
+            Method::GET => self.list_members(path),
+            _ if !self.is_root(parts).await => {
+                // As in v2, without the header of the cluster.
+                return respond::message(StatusCode::UNAUTHORIZED, "Insufficient credentials");
+            }
+            Method::POST => self.add_member(parts, body).await,
+            _ => self.change_member(parts, path, body).await,
+        };
+        answer.headers_mut().insert(X_ETCD_CLUSTER_ID, self.cluster_id());
+        answer
+    }
+
+    fn list_members(&self, path: &[u8]) -> Answer {
+        let mut out = Vec::new();
+        match path {
+            b"" | b"/" => {
+                out.extend_from_slice(b"{\"members\":[");
+                self.member(&mut out);
+                out.extend_from_slice(b"]}\n");
+            }
+            b"/leader" => {
+                self.member(&mut out);
+                out.push(b'\n');
+            }
+            _ => return respond::message(StatusCode::NOT_FOUND, "Not found"),
+        }
+        respond::json(StatusCode::OK, out)
+    }
+
+    fn member(&self, out: &mut Vec<u8>) {
+        let profile = self.profile();
+        out.extend_from_slice(format!("{{\"id\":\"{}\",\"name\":", self.member_id()).as_bytes());
+        json::string(out, profile.name.as_bytes());
+        out.extend_from_slice(b",\"peerURLs\":");
+        json::strings(out, &profile.peer_urls);
+        out.extend_from_slice(b",\"clientURLs\":");
+        json::strings(out, &profile.client_urls);
+        out.push(b'}');
+    }
+
+    async fn add_member(&self, parts: &Parts, body: Body) -> Answer {
+        match self.peer_urls(parts, body).await {
+            Err(answer) => answer,
+            Ok(urls) if urls.iter().any(|url| self.profile().peer_urls.contains(url)) => {
+                respond::message(StatusCode::CONFLICT, "membership: peerURL exists")
+            }
+            Ok(_) => alone(),
+        }
+    }
+
+    async fn change_member(&self, parts: &Parts, path: &[u8], body: Body) -> Answer {
+        let name = path.strip_prefix(b"/").unwrap_or_default();
+        if name.is_empty() {
+            return respond::method_not_allowed();
+        }
+        let id = str::from_utf8(name).ok().and_then(|name| u64::from_str_radix(name, 16).ok());
+        let Some(id) = id.filter(|_| !name.starts_with(b"+")) else {
+            return respond::message(StatusCode::NOT_FOUND, [b"No such member: ", name].concat());
+        };
+        if parts.method == Method::PUT
+            && let Err(answer) = self.peer_urls(parts, body).await
+        {
+            return answer;
+        }
+        if id != self.member_id().get() {
+            return respond::message(StatusCode::NOT_FOUND, format!("No such member: {id:x}"));
+        }
+        alone()
+    }
+
+    /// The URLs that a body names.
+    async fn peer_urls(&self, parts: &Parts, body: Body) -> Result<Vec<String>, Answer> {
+        let content_type = parts.headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+        check_content_type(content_type)
+            .map_err(|why| respond::message(StatusCode::UNSUPPORTED_MEDIA_TYPE, why))?;
+        let bad = |why: String| respond::message(StatusCode::BAD_REQUEST, why);
+        let body = self.body(body).await.map_err(bad)?;
+        let given: PeerUrls = serde_json::from_slice(&body).map_err(|error| bad(error.to_string()))?;
+        check_urls(&given.peer_urls).map_err(bad)?;
+        Ok(given.peer_urls)
+    }
+}
+
+/// What is said of a member.
+#[derive(serde::Deserialize)]
+struct PeerUrls {
+    #[serde(rename = "peerURLs", default)]
+    peer_urls: Vec<String>,
+}
+
+/// What a store that is alone says to who would change that.
+fn alone() -> Answer {
+    respond::message(
+        StatusCode::NOT_IMPLEMENTED,
+        "this store is alone: it has no cluster whose members could change",
+    )
+}
+
+fn check_content_type(content_type: &[u8]) -> Result<(), String> {
+    let given = String::from_utf8_lossy(content_type);
+    // As in v2: the case counts, unless parameters follow.
+    let given = match given.split_once(';') {
+        Some((media_type, _)) => media_type.trim().to_ascii_lowercase(),
+        None => given.into_owned(),
+    };
+    if given == "application/json" {
+        return Ok(());
+    }
+    Err(format!("Bad Content-Type {given}, accept application/json"))
+}
+
+fn check_urls(urls: &[String]) -> Result<(), String> {
+    if urls.is_empty() {
+        return Err("no valid URLs given".to_owned());
+    }
+    urls.iter().try_for_each(|url| check_url(url))
+}
+
+fn check_url(url: &str) -> Result<(), String> {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        let why = "first path segment in URL cannot contain colon";
+        return Err(format!("parse {url:?}: {why}"));
+    };
+    if !["http", "https", "unix", "unixs"].contains(&scheme) {
+        return Err(format!("URL scheme must be http, https, unix, or unixs: {url}"));
+    }
+    let (address, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let port = address.rsplit_once(':').map(|(_, port)| port);
+    if port.is_none_or(|port| port.is_empty() || port.contains(']')) {
+        return Err(format!("URL address does not have the form \"host:port\": {url}"));
+    }
+    if path.is_empty() { Ok(()) } else { Err(format!("URL must not contain a path: {url}")) }
+}

@@ -1,0 +1,116 @@
+//! What stands beside the keys: the version, the health, the members, the statistics.
+
+use std::time::Duration;
+
+use axum::http::{Method, StatusCode};
+
+use super::front::Front;
+use super::json;
+use super::moment;
+use super::respond::{self, Answer};
+
+/// The version of etcd whose API this is, as clients ask for it.
+const VERSION: &str = r#"{"etcdserver":"3.4.23","etcdcluster":"3.4.0"}"#;
+
+impl Front {
+    pub(super) fn version(&self) -> Answer {
+        respond::json(StatusCode::OK, VERSION)
+    }
+
+    /// Whether writes can be taken.
+    pub(super) async fn health(&self) -> Answer {
+        if self.status().await.problems.is_empty() {
+            respond::text(StatusCode::OK, r#"{"health":"true"}"#)
+        } else {
+            respond::error_text(StatusCode::SERVICE_UNAVAILABLE, "{\"health\":\"false\"}\n")
+        }
+    }
+
+    /// The URLs that clients may use.
+    pub(super) fn machines(&self) -> Answer {
+        let mut urls = self.profile().client_urls.clone();
+        urls.sort_unstable();
+        respond::text(StatusCode::OK, urls.join(", "))
+    }
+
+    pub(super) fn stats_store(&self) -> Answer {
+        respond::json(StatusCode::OK, self.stats().body(self.store()))
+    }
+
+    /// Alone, the member leads a cluster of one, and has sent and received nothing.
+    pub(super) fn stats_self(&self) -> Answer {
+        let mut out = b"{\"name\":".to_vec();
+        json::string(&mut out, self.profile().name.as_bytes());
+        out.extend_from_slice(format!(",\"id\":\"{}\"", self.member_id()).as_bytes());
+        out.extend_from_slice(b",\"state\":\"StateLeader\",\"startTime\":\"");
+        moment::rfc3339(&mut out, self.started());
+        out.extend_from_slice(format!("\",\"leaderInfo\":{{\"leader\":\"{}\"", self.member_id()).as_bytes());
+        let uptime = go_duration(self.store().now().since(self.started()));
+        out.extend_from_slice(format!(",\"uptime\":\"{uptime}\",\"startTime\":\"").as_bytes());
+        moment::rfc3339(&mut out, self.started());
+        out.extend_from_slice(b"\"},\"recvAppendRequestCnt\":0,\"sendAppendRequestCnt\":0}");
+        respond::json(StatusCode::OK, out)
+    }
+
+    pub(super) fn stats_leader(&self) -> Answer {
+        respond::json(StatusCode::OK, format!("{{\"leader\":\"{}\",\"followers\":{{}}}}", self.member_id()))
+    }
+
+    /// Answers what stands beside the keys and knows only one kind of question.
+    pub(super) async fn other(&self, method: &Method, path: &[u8]) -> Answer {
+        let allowed = match path {
+            b"/v2/machines" => "GET,HEAD",
+            b"/v2/stats/self" | b"/v2/stats/store" | b"/v2/stats/leader" => "GET",
+            b"/version" | b"/health" | b"/metrics" => "GET",
+            _ => return respond::not_found(),
+        };
+        if let Some(answer) = respond::unless_allowed(method, allowed) {
+            return answer;
+        }
+        match path {
+            b"/v2/machines" => self.machines(),
+            b"/v2/stats/self" => self.stats_self(),
+            b"/v2/stats/store" => self.stats_store(),
+            b"/v2/stats/leader" => self.stats_leader(),
+            b"/version" => self.version(),
+            b"/health" => self.health().await,
+            _ => self.metrics().await,
+        }
+    }
+}
+
+/// A duration as Go writes it, such as `1m2.3s`.
+fn go_duration(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    let (seconds, fraction) = (millis / 1000, millis % 1000);
+    if seconds == 0 {
+        return if fraction == 0 { "0s".to_owned() } else { format!("{fraction}ms") };
+    }
+    let fraction = if fraction == 0 { String::new() } else { format!(".{fraction:03}") };
+    let rest = format!("{}{}s", seconds % 60, fraction.trim_end_matches('0'));
+    match (seconds / 3600, seconds / 60 % 60) {
+        (0, 0) => rest,
+        (0, minutes) => format!("{minutes}m{rest}"),
+        (hours, minutes) => format!("{hours}h{minutes}m{rest}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_written_as_go_does() {
+        for (millis, written) in [
+            (0, "0s"),
+            (7, "7ms"),
+            (1000, "1s"),
+            (2300, "2.3s"),
+            (62_345, "1m2.345s"),
+            (3_600_000, "1h0m0s"),
+            (90_061_010, "25h1m1.01s"),
+        ] {
+            assert_eq!(go_duration(Duration::from_millis(millis)), written);
+        }
+    }
+}

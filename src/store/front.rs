@@ -1,0 +1,87 @@
+//! What a front asks of a store beyond what its callers do: commands as etcd words them, reads with the index they
+//! are of, history as it is.
+
+use std::sync::Arc;
+
+use super::Store;
+use crate::error::Error;
+use crate::event::Change;
+use crate::key::Key;
+use crate::member::Pending;
+use crate::node::Node;
+use crate::tree::{Command, Condition, Refused};
+use crate::types::{Index, LogIndex, Term, Timestamp};
+use crate::watch::{Past, Watch, WatchRequest};
+
+/// What was found at a key, all of it at one moment.
+pub(crate) struct Reading {
+    pub(crate) node: Result<Node, Refused>,
+    /// The index of the newest change there was.
+    pub(crate) index: Index,
+    /// The present moment in log time.
+    pub(crate) now: Timestamp,
+}
+
+impl Store {
+    /// The node at `key`, with the index that it is of: what changes after that has a greater one.
+    pub(crate) fn read(&self, key: &Key) -> Reading {
+        let tree = self.member().tree();
+        let (node, index) = (tree.get(key).cloned(), tree.index());
+        drop(tree);
+        Reading { node, index, now: self.now() }
+    }
+
+    /// Hands in a command as it is, if it is within the limits.
+    pub(crate) fn submit(&self, command: Command) -> Pending<Arc<Change>> {
+        match self.limit_command(&command) {
+            Ok(()) => self.member().submit(command),
+            Err(error) => Pending::answered(Err(error)),
+        }
+    }
+
+    fn limit_command(&self, command: &Command) -> Result<(), Error> {
+        let no_condition = Condition::default();
+        let (key, condition, size) = match command {
+            Command::Put(put) => {
+                let condition = match &put.mode {
+                    crate::tree::PutMode::Swap(condition) => condition,
+                    _ => &no_condition,
+                };
+                (&put.key, condition, put.value.0.len())
+            }
+            Command::CreateInOrder(create) => (&create.directory, &no_condition, create.value.0.len()),
+            Command::Delete(delete) => {
+                return self.limit_values(0, delete.condition.as_ref().unwrap_or(&no_condition));
+            }
+            Command::Transaction(_) | Command::Expire => return Ok(()),
+        };
+        let name = if matches!(command, Command::CreateInOrder(_)) { 21 } else { 0 };
+        self.limit("key", key.len() + name, self.member().settings().key_bytes, "key_bytes")?;
+        self.limit_values(size, condition)
+    }
+
+    /// Begins a watch as a front words it.
+    pub(crate) fn begin_watch(&self, request: WatchRequest) -> Watch {
+        self.member().watch(request)
+    }
+
+    /// What history keeps from `index` on, no more than `count` changes of it.
+    pub(crate) fn past(&self, index: Index, count: usize) -> Past {
+        self.member().past(index, count)
+    }
+
+    /// How far the log has been applied, and in which term.
+    pub(crate) fn position(&self) -> (LogIndex, Term) {
+        self.member().position()
+    }
+
+    /// How many nodes have expired since the store was opened.
+    pub(crate) fn expired(&self) -> u64 {
+        self.member().expired()
+    }
+
+    /// How many watches there are.
+    pub(crate) fn watchers(&self) -> usize {
+        self.member().watch_stats().watchers
+    }
+}
