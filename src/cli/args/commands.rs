@@ -110,7 +110,9 @@ pub(crate) struct Ls {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  spinney tree\n  spinney tree --depth 2 /services\n  spinney tree --keys-only /")]
+#[command(
+    after_help = "Examples:\n  spinney tree\n  spinney tree --depth 2 /services\n  spinney tree --keys-only /"
+)]
 pub(crate) struct Tree {
     /// The directory; the root if none is named
     #[arg(default_value = "/")]
@@ -356,7 +358,9 @@ pub(crate) struct ImportMode {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "Exit code 0 if all members are well, 5 if not.\n\nExamples:\n  spinney cluster-health")]
+#[command(
+    after_help = "Exit code 0 if all members are well, 5 if not.\n\nExamples:\n  spinney cluster-health"
+)]
 pub(crate) struct ClusterHealth {
     /// Ask again every 10 seconds
     #[arg(long, short)]
@@ -417,7 +421,10 @@ pub(crate) enum UserCommand {
     #[command(after_help = "Examples:\n  spinney user list")]
     List(Names),
     /// Remove a user
-    #[command(override_usage = "spinney user remove <USER>", after_help = "Examples:\n  spinney user remove alice")]
+    #[command(
+        override_usage = "spinney user remove <USER>",
+        after_help = "Examples:\n  spinney user remove alice"
+    )]
     Remove(Names),
     /// Give roles to a user
     #[command(
@@ -432,7 +439,10 @@ pub(crate) enum UserCommand {
     )]
     Revoke(GrantUser),
     /// Change a user's password, which is asked for
-    #[command(override_usage = "spinney user passwd <USER>", after_help = "Examples:\n  spinney user passwd alice")]
+    #[command(
+        override_usage = "spinney user passwd <USER>",
+        after_help = "Examples:\n  spinney user passwd alice"
+    )]
     Passwd(Names),
 }
 
@@ -452,16 +462,25 @@ pub(crate) struct GrantUser {
 )]
 pub(crate) enum RoleCommand {
     /// Add a role
-    #[command(override_usage = "spinney role add <ROLE>", after_help = "Examples:\n  spinney role add editor")]
+    #[command(
+        override_usage = "spinney role add <ROLE>",
+        after_help = "Examples:\n  spinney role add editor"
+    )]
     Add(Names),
     /// Show what a role may do
-    #[command(override_usage = "spinney role get <ROLE>", after_help = "Examples:\n  spinney role get editor")]
+    #[command(
+        override_usage = "spinney role get <ROLE>",
+        after_help = "Examples:\n  spinney role get editor"
+    )]
     Get(Names),
     /// List the roles
     #[command(after_help = "Examples:\n  spinney role list")]
     List(Names),
     /// Remove a role
-    #[command(override_usage = "spinney role remove <ROLE>", after_help = "Examples:\n  spinney role remove editor")]
+    #[command(
+        override_usage = "spinney role remove <ROLE>",
+        after_help = "Examples:\n  spinney role remove editor"
+    )]
     Remove(Names),
     /// Allow something to a role
     #[command(
@@ -532,10 +551,8 @@ pub(crate) struct Backup {
 }
 
 #[derive(Args, Debug)]
-#[command(
-    after_help = "Examples:\n  source <(spinney completions bash)\n  spinney completions fish > \
-        ~/.config/fish/completions/spinney.fish"
-)]
+#[command(after_help = "Examples:\n  source <(spinney completions bash)\n  spinney completions fish > \
+        ~/.config/fish/completions/spinney.fish")]
 pub(crate) struct Completions {
     /// The shell
     #[arg(value_enum)]

@@ -14,10 +14,11 @@ use std::time::Duration;
 use clap::{Args, Parser};
 
 pub(crate) use commands::{
-    AuthCommand, Backup, Command, ExecWatch, Export, GrantRole, Import, ImportMode, Ls, MemberCommand, Mk, Rm, RoleCommand,
-    Set, TextFormat, Tree, UserCommand, Watch,
+    AuthCommand, Backup, ClusterHealth, Command, Completions, Directory, Edit, ExecWatch, Export, Get,
+    GrantRole, Import, ImportMode, Key, Ls, MemberCommand, Mk, Rm, RoleCommand, Set, TextFormat, Tree,
+    Update, UserCommand, Watch,
 };
-pub(crate) use serve::Serve;
+pub(crate) use serve::{ClusterState, Durability, Serve};
 
 /// The whole command line.
 #[derive(Debug, Parser)]

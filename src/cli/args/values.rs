@@ -81,7 +81,9 @@ mod tests {
 
     #[test]
     fn durations() {
-        for (text, ms) in [("2s", 2000), ("300ms", 300), ("1m30s", 90_000), ("1.5h", 5_400_000), ("0", 0), ("-1s", 0)] {
+        for (text, ms) in
+            [("2s", 2000), ("300ms", 300), ("1m30s", 90_000), ("1.5h", 5_400_000), ("0", 0), ("-1s", 0)]
+        {
             assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }
         for text in ["", "5", "s", "1x", "-", "1s2"] {

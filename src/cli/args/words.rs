@@ -150,7 +150,8 @@ impl<'a> Reader<'a> {
                 Some(value) => match values::boolean(&value) {
                     Some(on) => on.then(|| name.into()),
                     None => {
-                        let what = format!("invalid boolean value \"{value}\" for -{}: parse error", flag.name);
+                        let what =
+                            format!("invalid boolean value \"{value}\" for -{}: parse error", flag.name);
                         return Err(self.wrong(what));
                     }
                 },
@@ -202,7 +203,8 @@ impl<'a> Reader<'a> {
 /// The flag that `word` looks like; a single dash is an argument.
 fn flag(word: &OsStr) -> Option<Flag<'_>> {
     let bytes = word.as_encoded_bytes();
-    let body = bytes.strip_prefix(b"--").or_else(|| bytes.strip_prefix(b"-")).filter(|body| !body.is_empty())?;
+    let body =
+        bytes.strip_prefix(b"--").or_else(|| bytes.strip_prefix(b"-")).filter(|body| !body.is_empty())?;
     let name_end = body.iter().position(|&byte| byte == b'=').unwrap_or(body.len());
     let name = std::str::from_utf8(&body[..name_end]).ok()?;
     let value_start = bytes.len() - body.len() + name_end + 1;
@@ -252,7 +254,10 @@ mod tests {
     #[test]
     fn flags_stand_anywhere_with_one_dash_or_two() {
         assert_eq!(run("get /a -o json --quorum=false"), "spinney --output=json get -- /a");
-        assert_eq!(run("-output=json ls -p -r / --sort=1"), "spinney --output=json ls -p --recursive --sort -- /");
+        assert_eq!(
+            run("-output=json ls -p -r / --sort=1"),
+            "spinney --output=json ls -p --recursive --sort -- /"
+        );
         assert_eq!(run("ls -pr"), "spinney ls -p -r --");
         assert_eq!(run("set /a 1 --ttl 5"), "spinney set --ttl=5 -- /a 1");
         assert_eq!(run("member add n1 http://h:1"), "spinney member add -- n1 http://h:1");
@@ -263,7 +268,8 @@ mod tests {
         assert_eq!(run("set /a -5"), "spinney set -- /a -5");
         assert_eq!(run("set /a --bogus"), "spinney set -- /a --bogus");
         assert_eq!(run("set -- -a -r"), "spinney set -- -a -r");
-        let wrong = Words::Wrong { path: vec!["set".into()], what: "flag provided but not defined: -bogus".into() };
+        let wrong =
+            Words::Wrong { path: vec!["set".into()], what: "flag provided but not defined: -bogus".into() };
         assert_eq!(of("set --bogus /a"), wrong);
     }
 

@@ -152,7 +152,12 @@ impl Cluster {
         done(&reply, &[200, 201])
     }
 
-    pub(crate) fn change_password(&self, user: &str, password: &str, deadline: Deadline) -> Result<(), ClientError> {
+    pub(crate) fn change_password(
+        &self,
+        user: &str,
+        password: &str,
+        deadline: Deadline,
+    ) -> Result<(), ClientError> {
         let change = UserChange { user, password, ..UserChange::default() };
         done(&self.change_user(&change, deadline)?, &[200])
     }
@@ -210,7 +215,8 @@ impl Cluster {
     ) -> Result<Role, ClientError> {
         let permissions = Some(access.permissions(path));
         let (grant, revoke) = if grant { (permissions, None) } else { (None, permissions) };
-        let reply = self.change_role(&RoleChange { role, grant, revoke, ..RoleChange::default() }, deadline)?;
+        let reply =
+            self.change_role(&RoleChange { role, grant, revoke, ..RoleChange::default() }, deadline)?;
         done(&reply, &[200])?;
         parse(&reply.body)
     }

@@ -91,7 +91,10 @@ mod tests {
     #[test]
     fn urls_are_joined() {
         let endpoint = Endpoint::parse("http://127.0.0.1:2379/etcd/").unwrap();
-        assert_eq!(endpoint.url(b"/v2/keys/a b", "wait=true"), "http://127.0.0.1:2379/etcd/v2/keys/a%20b?wait=true");
+        assert_eq!(
+            endpoint.url(b"/v2/keys/a b", "wait=true"),
+            "http://127.0.0.1:2379/etcd/v2/keys/a%20b?wait=true"
+        );
         assert_eq!(endpoint.to_string(), "http://127.0.0.1:2379/etcd/");
         assert_eq!(Endpoint::parse("https://[::1]").unwrap().host_and_port(), ("::1", 443));
         assert_eq!(Endpoint::parse("http://[::1]:7").unwrap().host_and_port(), ("::1", 7));

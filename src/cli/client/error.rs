@@ -98,7 +98,9 @@ impl fmt::Display for ClientError {
                 errors.try_for_each(|(number, error)| writeln!(f, "; error #{number}: {error}"))
             }
             Self::Deadline => f.write_str("context deadline exceeded"),
-            Self::HeaderTimeout { endpoint } => write!(f, "client: endpoint {endpoint} exceeded header timeout"),
+            Self::HeaderTimeout { endpoint } => {
+                write!(f, "client: endpoint {endpoint} exceeded header timeout")
+            }
             Self::Connection { what, .. } => f.write_str(what),
             Self::Server { endpoint, status: 500 | 503 } => {
                 write!(f, "client: etcd member {endpoint} has no leader")

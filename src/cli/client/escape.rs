@@ -82,15 +82,23 @@ mod tests {
     #[test]
     fn paths_and_queries_are_escaped_as_etcdctl_does() {
         assert_eq!(escape_path("/we?ird #%é!(*)'".as_bytes()), "/we%3Fird%20%23%25%C3%A9%21%28%2A%29%27");
-        assert_eq!(form(&[("value", "a b&é\"'<".as_bytes()), ("ttl", b"5")]), "ttl=5&value=a+b%26%C3%A9%22%27%3C");
+        assert_eq!(
+            form(&[("value", "a b&é\"'<".as_bytes()), ("ttl", b"5")]),
+            "ttl=5&value=a+b%26%C3%A9%22%27%3C"
+        );
         assert_eq!(escape_query(b"\xff"), "%FF");
     }
 
     #[test]
     fn paths_are_cleaned() {
-        for (path, cleaned) in
-            [("", "/"), ("/", "/"), ("a//b/", "/a/b/"), ("/v2/keys/../../a", "/a"), ("/..", "/"), ("/./a", "/a")]
-        {
+        for (path, cleaned) in [
+            ("", "/"),
+            ("/", "/"),
+            ("a//b/", "/a/b/"),
+            ("/v2/keys/../../a", "/a"),
+            ("/..", "/"),
+            ("/./a", "/a"),
+        ] {
             assert_eq!(clean_path(path.as_bytes()), cleaned.as_bytes(), "{path}");
         }
     }

@@ -22,7 +22,9 @@ pub(crate) struct Member {
 }
 
 /// A list that may be written as `null`.
-pub(super) fn or_none<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+pub(super) fn or_none<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
@@ -74,7 +76,12 @@ impl Cluster {
         }
     }
 
-    pub(crate) fn update_member(&self, id: &str, peer_urls: &[&str], deadline: Deadline) -> Result<(), ClientError> {
+    pub(crate) fn update_member(
+        &self,
+        id: &str,
+        peer_urls: &[&str],
+        deadline: Deadline,
+    ) -> Result<(), ClientError> {
         let body = json!({ "peerURLs": peer_urls }).to_string();
         let reply = self.send(&Request::new("PUT", format!("/v2/members/{id}")).json(body), deadline)?;
         match reply.status {

@@ -57,14 +57,19 @@ impl Transport {
     /// # Errors
     ///
     /// What is wrong with the files, in etcdctl's words.
-    pub(crate) fn new(files: &TlsFiles, header_timeout: Duration, total_timeout: Duration) -> Result<Self, String> {
+    pub(crate) fn new(
+        files: &TlsFiles,
+        header_timeout: Duration,
+        total_timeout: Duration,
+    ) -> Result<Self, String> {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
             .user_agent(concat!("spinney/", env!("CARGO_PKG_VERSION")))
             .tls_config(tls(files)?);
-        let dial_timeout = if total_timeout.is_zero() { DIAL_TIMEOUT } else { DIAL_TIMEOUT.min(total_timeout) };
+        let dial_timeout =
+            if total_timeout.is_zero() { DIAL_TIMEOUT } else { DIAL_TIMEOUT.min(total_timeout) };
         let agent = config.build().new_agent();
         Ok(Self { agent, credentials: None, header_timeout, dial_timeout, debug: false })
     }
@@ -79,14 +84,20 @@ impl Transport {
     }
 
     /// Asks `endpoint` and follows it where it sends us.
-    pub(crate) fn send(&self, endpoint: &Endpoint, request: &Request, deadline: Deadline) -> Result<Reply, ClientError> {
+    pub(crate) fn send(
+        &self,
+        endpoint: &Endpoint,
+        request: &Request,
+        deadline: Deadline,
+    ) -> Result<Reply, ClientError> {
         let mut url = endpoint.url(&request.path, &request.query);
         for _ in 0..=REDIRECTS_MAX {
             let response = self.send_to(endpoint, &url, request, deadline)?;
             let location = response.headers().get("location").and_then(|location| location.to_str().ok());
             match location {
                 Some(location) if response.status().is_redirection() => {
-                    url = if location.starts_with('/') { origin(&url) + location } else { location.to_owned() };
+                    url =
+                        if location.starts_with('/') { origin(&url) + location } else { location.to_owned() };
                 }
                 _ => return self.read(endpoint, response),
             }
@@ -150,8 +161,13 @@ impl Transport {
         self.agent.run(message.build())
     }
 
-    fn read(&self, endpoint: &Endpoint, mut response: http::Response<ureq::Body>) -> Result<Reply, ClientError> {
-        let index = response.headers().get("x-etcd-index").and_then(|index| index.to_str().ok()?.parse().ok());
+    fn read(
+        &self,
+        endpoint: &Endpoint,
+        mut response: http::Response<ureq::Body>,
+    ) -> Result<Reply, ClientError> {
+        let index =
+            response.headers().get("x-etcd-index").and_then(|index| index.to_str().ok()?.parse().ok());
         let status = response.status().as_u16();
         let body = response.body_mut().with_config().limit(REPLY_BYTES_MAX).read_to_vec();
         let body = body.map_err(|error| self.explain(endpoint, error))?;
@@ -167,13 +183,16 @@ impl Transport {
         let other = |what: String| ClientError::Connection { what, absent: false };
         match error {
             ureq::Error::Timeout(Timeout::Global) => ClientError::Deadline,
-            ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) if self.header_timeout > self.dial_timeout => {
+            ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve)
+                if self.header_timeout > self.dial_timeout =>
+            {
                 dial("i/o timeout")
             }
             ureq::Error::Timeout(_) => ClientError::HeaderTimeout { endpoint: endpoint.to_string() },
-            ureq::Error::HostNotFound => {
-                ClientError::Connection { what: format!("dial tcp: lookup {host}: no such host"), absent: true }
-            }
+            ureq::Error::HostNotFound => ClientError::Connection {
+                what: format!("dial tcp: lookup {host}: no such host"),
+                absent: true,
+            },
             ureq::Error::Io(error) => match error.kind() {
                 io::ErrorKind::ConnectionRefused => dial("connect: connection refused"),
                 io::ErrorKind::HostUnreachable => dial("connect: no route to host"),
@@ -224,9 +243,13 @@ fn tls(files: &TlsFiles) -> Result<TlsConfig, String> {
             config = config.client_cert(Some(ClientCert::new_with_certs(&certificates, found)));
         }
         (certificate, key) => {
-            let show = |path: &Option<PathBuf>| path.as_ref().map_or_else(String::new, |path| path.display().to_string());
+            let show = |path: &Option<PathBuf>| {
+                path.as_ref().map_or_else(String::new, |path| path.display().to_string())
+            };
             let (certificate, key) = (show(certificate), show(key));
-            return Err(format!("KeyFile and CertFile must both be present[key: {key}, cert: {certificate}]"));
+            return Err(format!(
+                "KeyFile and CertFile must both be present[key: {key}, cert: {certificate}]"
+            ));
         }
     }
     Ok(config.build())
