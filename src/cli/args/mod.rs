@@ -32,6 +32,7 @@ pub(crate) use serve::{ClusterState, Durability, Serve};
         command.\nFlags may stand before or after the command; what follows -- is no flag.",
     disable_help_subcommand = true,
     disable_version_flag = true,
+    args_override_self = true,
     max_term_width = 110
 )]
 pub(crate) struct Arguments {

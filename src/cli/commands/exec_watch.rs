@@ -17,10 +17,7 @@ pub(crate) fn run(session: &Session, watch: &ExecWatch) -> Result<(), Failure> {
     }
     let key = session::key(watch.key.as_ref())?;
     interrupt::exit_cleanly()?;
-    // As in etcdctl, the watch begins two after a given index here, not one.
-    let after = index(watch.after_index);
-    let after = if after == 0 { 0 } else { after.saturating_add(1) };
-    let mut watcher = Watcher::new(&cluster, key, watch.recursive, after);
+    let mut watcher = Watcher::new(&cluster, key, watch.recursive, index(watch.after_index));
     loop {
         let answer = watcher.next().map_err(|error| Failure::server(&error))?;
         if answer.node.dir {

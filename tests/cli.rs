@@ -1,0 +1,40 @@
+//! The program: its commands beside the real etcdctl, its server beside the real etcd, and what only it has.
+//!
+//! `UPDATE_SESSIONS=1 cargo test --features cli --test cli` records anew what etcdctl says to etcd, both of which must
+//! be installed then.
+
+#[path = "cli/servers.rs"]
+mod servers;
+#[path = "cli/session.rs"]
+mod session;
+
+use servers::{Server, etcdctl, spinney};
+use session::play_all;
+
+fn skipped(what: &str) {
+    eprintln!("skipped: {what} is not installed");
+}
+
+#[test]
+fn etcdctl_says_to_etcd_what_is_recorded() {
+    let (Some(server), Some(_)) = (Server::etcd(), etcdctl()) else { return skipped("etcd, or etcdctl") };
+    let record = std::env::var_os("UPDATE_SESSIONS").is_some();
+    play_all(&server, &|| etcdctl().unwrap(), record);
+}
+
+#[test]
+fn our_commands_say_to_etcd_what_etcdctl_says() {
+    let Some(server) = Server::etcd() else { return skipped("etcd") };
+    play_all(&server, &spinney, false);
+}
+
+#[test]
+fn etcdctl_says_to_our_server_what_it_says_to_etcd() {
+    let Some(_) = etcdctl() else { return skipped("etcdctl") };
+    play_all(&Server::spinney(&[]), &|| etcdctl().unwrap(), false);
+}
+
+#[test]
+fn our_commands_say_to_our_server_what_etcdctl_says_to_etcd() {
+    play_all(&Server::spinney(&[]), &spinney, false);
+}
