@@ -165,7 +165,8 @@ pub(crate) fn prefixes(path: &str) -> impl Iterator<Item = (&str, &str)> {
 
 /// The last part of the canonical `path`.
 pub(crate) fn name(path: &str) -> &str {
-    path.rfind('/').map_or(path, |slash| &path[slash + 1..])
+    // A loop from the end: names are short, and the search that the standard library has is made for long texts.
+    path.bytes().rposition(|byte| byte == b'/').map_or(path, |slash| &path[slash + 1..])
 }
 
 /// The path above the canonical `path`; `None` for the root.

@@ -126,6 +126,38 @@ fn more_capacity_is_found_without_reopening() {
 }
 
 #[test]
+fn what_is_on_a_disk_without_any_room_left_can_be_read_and_backed_up() {
+    for seed in 0..10 {
+        let disk = SimulatedDisk::new();
+        disk.set_capacity(Some((4 + seed % 3) * SEGMENT_BYTES));
+        let store = open(&disk);
+        let count = fill(&store);
+        // Even what is kept for deletes is used up in the end.
+        let value = "x".repeat(600);
+        let useless = || store.remove("/n/0").if_value(&value).send().unwrap_err();
+        wait_until("no room for deletes", || matches!(useless(), Error::NoSpace { .. }));
+        let index = store.index();
+        drop(store);
+
+        let disk = disk.power_loss(seed);
+        disk.set_capacity(Some(0));
+        let store = open(&disk);
+        assert_eq!((store.index(), store.list("/n").unwrap().len() as u64), (index, count));
+        let mut backup = Vec::new();
+        store.backup(&mut backup).unwrap();
+        assert!(is_full(&store.set("/again", "1").unwrap_err()));
+        assert!(!store.status().problems.is_empty());
+
+        disk.set_capacity(None);
+        until_writable(&store);
+        wait_until("an end of the problems", || {
+            until_writable(&store);
+            store.status().problems.is_empty()
+        });
+    }
+}
+
+#[test]
 fn what_was_acknowledged_on_a_full_disk_survives_a_loss_of_power() {
     for seed in 0..20 {
         let disk = SimulatedDisk::new();

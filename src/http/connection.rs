@@ -22,6 +22,8 @@ use tokio::task::JoinSet;
 use super::front::Front;
 use super::limits::Limits;
 use super::patience::Patience;
+#[cfg(feature = "tls")]
+use super::tls::Tls;
 
 /// After so long without a word the system asks whether a client is still there, and after so long again it asks once
 /// more, a few times: a client that has lost its power or its cable is found out.
@@ -30,20 +32,37 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 /// How long to wait when the system has no connection to give, say for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long a client may take to agree on keys.
+#[cfg(feature = "tls")]
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+
 /// A listener, and how clients speak there.
 #[derive(Debug)]
 pub(super) struct Door {
     listener: TcpListener,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
 }
 
 /// A door that is open.
 pub(super) struct OpenDoor {
     listener: tokio::net::TcpListener,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
 }
 
 impl Door {
     pub(super) fn plain(listener: TcpListener) -> Self {
-        Self { listener }
+        Self {
+            listener,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    pub(super) fn with_tls(listener: TcpListener, tls: Tls) -> Self {
+        Self { listener, tls: Some(tls) }
     }
 
     pub(super) fn address(&self) -> io::Result<SocketAddr> {
@@ -52,13 +71,21 @@ impl Door {
 
     /// Its URL, when its address is `address`.
     pub(super) fn url(&self, address: SocketAddr) -> String {
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            return format!("https://{address}");
+        }
         format!("http://{address}")
     }
 
     /// Hands the listener to the runtime.
     pub(super) fn open(self) -> io::Result<OpenDoor> {
         self.listener.set_nonblocking(true)?;
-        Ok(OpenDoor { listener: tokio::net::TcpListener::from_std(self.listener)? })
+        Ok(OpenDoor {
+            listener: tokio::net::TcpListener::from_std(self.listener)?,
+            #[cfg(feature = "tls")]
+            tls: self.tls,
+        })
     }
 }
 
@@ -103,7 +130,13 @@ async fn attend(door: OpenDoor, mut house: House) {
             Some(_) = connections.join_next() => {}
             (accepted, place) = accepted => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(connect(stream, house.clone(), place));
+                    prepare(&stream);
+                    #[cfg(feature = "tls")]
+                    if let Some(tls) = &door.tls {
+                        connections.spawn(shake_hands(tls.clone(), stream, house.clone(), place));
+                        continue;
+                    }
+                    connections.spawn(converse(stream, house.clone(), place));
                 }
                 Err(error) if is_of_one(&error) => {}
                 Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
@@ -122,12 +155,25 @@ fn is_of_one(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-async fn connect(stream: TcpStream, house: House, _place: OwnedSemaphorePermit) {
+fn prepare(stream: &TcpStream) {
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE);
     // What the system does not grant here is a loss of speed or of patience, not of correctness.
-    let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
+    let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
     let _ = stream.set_nodelay(true);
-    converse(stream, house).await;
+}
+
+/// Agrees on keys with a client, then answers it.
+#[cfg(feature = "tls")]
+async fn shake_hands(tls: Tls, stream: TcpStream, mut house: House, place: OwnedSemaphorePermit) {
+    let limit = house.limits.head_timeout.min(HANDSHAKE_MAX);
+    tokio::select! {
+        () = stop(&mut house.stopped) => {}
+        agreed = tokio::time::timeout(limit, tls.acceptor().accept(stream)) => {
+            if let Ok(Ok(stream)) = agreed {
+                converse(stream, house.clone(), place).await;
+            }
+        }
+    }
 }
 
 /// Is over when the server is to stop, or nobody is left who could say so.
@@ -136,7 +182,11 @@ pub(super) async fn stop(stopped: &mut watch::Receiver<bool>) {
 }
 
 /// Answers the requests of one connection until it ends.
-async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, house: House) {
+async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    house: House,
+    _place: OwnedSemaphorePermit,
+) {
     let House { front, limits, mut stopped, .. } = house;
     let service = service_fn(move |request: Request<Incoming>| {
         let front = Arc::clone(&front);

@@ -11,6 +11,7 @@ use axum::http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use super::auth::Credentials;
 use super::connection;
 use super::cors::Cors;
 use super::limits::Limits;
@@ -48,6 +49,7 @@ pub(super) struct Front {
     limits: Limits,
     stats: Stats,
     counters: Metrics,
+    credentials: Credentials,
     /// Places for those who wait.
     places: Arc<Semaphore>,
     /// Whether the server is stopping; `None` where nobody stops it.
@@ -67,7 +69,21 @@ impl Front {
         let cluster_id =
             HeaderValue::try_from(short_id(cluster)).expect("hexadecimal digits can stand in a header");
         let (started, stats, counters) = (store.now(), Stats::default(), Metrics::new());
-        Self { store, cluster_id, member_id, started, profile, cors, limits, stats, counters, places, stop }
+        let credentials = Credentials::new();
+        Self {
+            store,
+            cluster_id,
+            member_id,
+            started,
+            profile,
+            cors,
+            limits,
+            stats,
+            counters,
+            credentials,
+            places,
+            stop,
+        }
     }
 
     pub(super) fn store(&self) -> &Store {
@@ -84,6 +100,10 @@ impl Front {
 
     pub(super) fn counters(&self) -> &Metrics {
         &self.counters
+    }
+
+    pub(super) fn credentials(&self) -> &Credentials {
+        &self.credentials
     }
 
     pub(super) fn member_id(&self) -> MemberId {
@@ -112,16 +132,6 @@ impl Front {
     pub(super) fn stopping(&self) -> Option<Stopping> {
         let mut stop = self.stop.clone()?;
         Some(Box::pin(async move { connection::stop(&mut stop).await }))
-    }
-
-    /// Whether whoever asks may do this to the key at `path`.
-    pub(super) async fn may_access(&self, _parts: &Parts, _path: &[u8], _recursive: bool) -> bool {
-        true
-    }
-
-    /// Whether whoever asks may do everything.
-    pub(super) async fn is_root(&self, _parts: &Parts) -> bool {
-        true
     }
 
     /// All of a body, if it is not too large and does not take too long.
@@ -170,6 +180,9 @@ impl Front {
             && (rest.is_empty() || rest.starts_with(b"/"))
         {
             return self.members(parts, rest, body).await;
+        }
+        if let Some(rest) = path.strip_prefix(b"/v2/auth") {
+            return self.auth(parts, rest, body).await;
         }
         self.other(&parts.method, &path).await
     }

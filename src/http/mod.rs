@@ -24,6 +24,7 @@
 //!
 //! Statistics count what comes in here, from when the server was made.
 
+mod auth;
 mod connection;
 mod cors;
 mod form;
@@ -41,8 +42,12 @@ mod refusal;
 mod respond;
 mod server;
 mod stats;
+#[cfg(feature = "tls")]
+mod tls;
 mod url;
 
 pub use cors::Cors;
 pub use limits::Limits;
 pub use server::{Running, Server, Stopper};
+#[cfg(feature = "tls")]
+pub use tls::Tls;

@@ -70,6 +70,13 @@ impl Server {
         self
     }
 
+    /// Serves on this listener, too, to clients that speak TLS.
+    #[cfg(feature = "tls")]
+    pub fn listen_tls(mut self, listener: TcpListener, tls: super::Tls) -> Self {
+        self.doors.push(Door::with_tls(listener, tls));
+        self
+    }
+
     /// What the member is called in `/v2/members`: `default` unless something else is said.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();

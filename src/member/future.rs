@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use super::pending::{Answer, Outcome, Pending};
 use crate::error::Error;
 
-/// Where the worker leaves the answer for a task, and the task its waker.
+/// Where the answer is left for a task, and the task its waker.
 #[derive(Default)]
 pub(super) struct Arrival(Mutex<State>);
 
@@ -60,9 +60,7 @@ impl<T: Outcome> Future for Pending<T> {
             None => {
                 let arrival = Arc::new(Arrival::default());
                 let left = Arc::clone(&arrival);
-                if let Some((_, answer)) = self.call(Box::new(move |answer| left.arrive(answer))) {
-                    return Poll::Ready(answer.map(T::from_written));
-                }
+                self.notify(Box::new(move |answer| left.arrive(answer)));
                 self.arrival.insert(arrival)
             }
         };

@@ -9,8 +9,8 @@
 //! ```
 //! Alone, a caller that finds the crank free and nobody waiting turns it itself: a hand-over to another thread
 //! costs a tenth of a sync. Everybody else leaves the write in the queue for the worker, and while a sync runs the
-//! queue fills: group commit follows by itself. The worker also wakes when a key is due, or when a callback comes for a
-//! write that is done already; and for nothing else.
+//! queue fills: group commit follows by itself. The worker also wakes when a key is due, and for nothing else. Callbacks
+//! have a thread of their own, once there are any.
 //!
 //! Locks, in the order in which they may be taken: crank, queue, tree. The hub's lock stands alone: it is taken
 //! while the crank is held, never while the tree is. No callback runs under any of them.
@@ -21,6 +21,7 @@
 //! - After a failure of the log nothing is acknowledged any more; reads go on.
 
 mod backup;
+mod callbacks;
 mod clock;
 mod future;
 mod keeper;
@@ -33,9 +34,7 @@ mod snapshot;
 mod sync;
 mod turn;
 
-use std::cell::RefCell;
 use std::io;
-use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
@@ -47,6 +46,7 @@ use parking_lot::{Condvar, Mutex};
 use crate::error::Error;
 use crate::key::Key;
 use crate::node::Node;
+use crate::raft::Role;
 use crate::tree::{Command, Tree};
 use crate::types::{Index, Timestamp};
 #[cfg(feature = "http")]
@@ -56,6 +56,7 @@ use crate::wal::Identity;
 use crate::watch::Past;
 use crate::watch::{CatchUp, Hub, Watch, WatchRequest, WatchStats};
 pub(crate) use backup::{Facts, restore, verify_backup, verify_directory};
+use callbacks::Callbacks;
 use clock::Clock;
 pub(crate) use keeper::LogFacts;
 pub(crate) use pending::Answer;
@@ -64,7 +65,7 @@ pub use pending::{Outcome, Pending};
 use round::{Closed, Round};
 pub use settings::Durability;
 pub(crate) use settings::Settings;
-use slot::{Callback, Slot};
+use slot::Slot;
 use turn::{Crank, Proposal, Reply};
 
 /// How long the worker leaves expiry alone when the log had no room for it.
@@ -96,28 +97,12 @@ pub(crate) struct Member {
     term: AtomicU64,
     /// How many nodes have expired since the member was opened.
     expired: AtomicU64,
-    /// Callbacks that are due, for the worker to run.
-    callbacks: Mutex<Vec<(Callback<Answer>, Answer)>>,
+    callbacks: Arc<Callbacks>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// The thread that turns the crank for all who wait.
     worker: Mutex<Option<JoinHandle<()>>>,
     /// For the threads that are started later.
     me: Weak<Self>,
-}
-
-thread_local! {
-    /// The member whose worker this thread is.
-    static WORKER_OF: RefCell<Weak<Member>> = const { RefCell::new(Weak::new()) };
-}
-
-/// Has a worker that waits in a callback do what nobody else would. Returns whether there was something to do.
-fn work_while_waiting() -> bool {
-    let Some(member) = WORKER_OF.with_borrow(Weak::upgrade) else { return false };
-    let waiting = member.waiting() > 0;
-    if waiting {
-        member.turn_as_worker();
-    }
-    waiting
 }
 
 impl From<Closed> for Error {
@@ -150,7 +135,7 @@ impl Member {
         }
         let slot = Slot::new();
         match self.add(Proposal::new(command, Reply::to(&slot))) {
-            Ok(()) => Pending::new(slot, self.me.clone()),
+            Ok(()) => Pending::new(slot, Some(Arc::clone(&self.callbacks))),
             Err(Closed) => Pending::answered(Err(Error::Closed)),
         }
     }
@@ -198,7 +183,9 @@ impl Member {
         let unsaved = facts.as_ref().and_then(|facts| facts.unsaved.as_ref());
         let mut problems: Vec<String> =
             unsaved.iter().map(|why| format!("the last snapshot failed: {why}")).collect();
-        if facts.as_ref().is_some_and(|facts| facts.is_short) {
+        if crank.raft.role() != Role::Leader && crank.failure.is_none() {
+            problems.push("the disk has no room for anything: the store can only be read".to_owned());
+        } else if facts.as_ref().is_some_and(|facts| facts.is_short) {
             problems.push("the disk has no room for more than deletes".to_owned());
         }
         if self.tree().bytes() >= self.settings.tree_bytes {
@@ -216,26 +203,10 @@ impl Member {
         watch
     }
 
-    fn is_worker(&self) -> bool {
-        WORKER_OF.with_borrow(|member| std::ptr::eq(member.as_ptr(), self))
-    }
-
     /// The worker's life: a turn whenever something waits or is due, until the member is closed.
-    fn work(self: &Arc<Self>) {
-        WORKER_OF.set(Arc::downgrade(self));
+    fn work(&self) {
         while self.round.sleep(|| self.next_expiry()) {
             self.turn_as_worker();
-            self.run_callbacks();
-        }
-        self.run_callbacks();
-    }
-
-    /// Has a callback run by the worker, whose write was answered before anybody asked for it.
-    fn run_later(&self, call: (Callback<Answer>, Answer)) {
-        self.callbacks.lock().push(call);
-        if self.round.nudge().is_err() {
-            // Closed: the worker may have looked for the last time.
-            self.run_callbacks();
         }
     }
 
@@ -270,20 +241,6 @@ impl Member {
         let mut tree = self.tree_mut();
         tree.refine_timers(now);
         tree.next_wake().is_some_and(|wake| wake <= now)
-    }
-
-    /// Runs the callbacks of answered writes, in order, without any lock.
-    fn run_callbacks(&self) {
-        loop {
-            let callbacks = std::mem::take(&mut *self.callbacks.lock());
-            if callbacks.is_empty() {
-                return;
-            }
-            for (callback, answer) in callbacks {
-                // What a callback does to itself is its own affair; the next one is somebody else's.
-                let _ = panic::catch_unwind(AssertUnwindSafe(|| callback(answer)));
-            }
-        }
     }
 
     /// How far the tree has applied the log, and the term of what it applied last.
@@ -339,14 +296,10 @@ impl Member {
     /// Ends the member: what waits is written and told, streams end, threads stop, the log is closed. Once is enough.
     pub(crate) fn close(&self) {
         self.round.close();
-        if self.is_worker() {
-            // The last handle went in a callback. Nobody but this thread does what was submitted before.
-            while self.waiting() > 0 {
-                self.turn_as_worker();
-            }
-        } else if let Some(worker) = self.worker.lock().take() {
+        if let Some(worker) = self.worker.lock().take() {
             let _ = worker.join();
         }
+        self.callbacks.close();
         // Nothing changes from here on: those who watch have been told everything, and need not wait for more.
         self.hub.close();
         self.stop_keeping();

@@ -18,7 +18,7 @@ use super::{Member, Settings};
 use crate::codec;
 use crate::entry::{Config, Entry, EntryId, Payload};
 use crate::error::Error;
-use crate::raft::{self, Input, Known, Raft};
+use crate::raft::{self, Known, Raft};
 use crate::tree::{Command, Effect, Tree};
 use crate::types::{ClusterId, Index, LogIndex, MemberId};
 use crate::wal::{
@@ -109,7 +109,7 @@ impl Member {
             applied: AtomicU64::new(0),
             term: AtomicU64::new(0),
             expired: AtomicU64::new(0),
-            callbacks: Mutex::default(),
+            callbacks: Arc::default(),
             threads: Mutex::default(),
             worker: Mutex::default(),
             me: me.clone(),
@@ -126,9 +126,9 @@ impl Member {
     fn start_threads(&self) -> io::Result<()> {
         let mut crank = self.round.crank();
         self.start_keeping(&mut crank)?;
-        // Alone there is nobody to wait for: stand for election, win it, and open the term.
-        self.step(&mut crank, Input::Campaign, &mut None);
-        *self.worker.lock() = Some(self.spawn("spinney", Self::work)?);
+        // Where the disk has no room even for that, everything can still be read.
+        let _ = self.take_office(&mut crank);
+        *self.worker.lock() = Some(self.spawn("spinney", |member| member.work())?);
         Ok(())
     }
 }

@@ -1,13 +1,13 @@
 //! Answers to writes that are under way.
 
 use std::marker::PhantomData;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::Member;
+use super::callbacks::Callbacks;
 use super::clock::Clock;
 use super::future::Arrival;
-use super::slot::{Callback, Slot};
+use super::slot::{Notify, Slot};
 use crate::error::Error;
 use crate::event::Change;
 
@@ -39,8 +39,8 @@ pub(crate) type Answer = Result<Written, Error>;
 #[must_use = "a write that nobody waits for may fail without anybody knowing"]
 pub struct Pending<T> {
     slot: Arc<Slot<Answer>>,
-    /// Whose worker runs a callback.
-    member: Weak<Member>,
+    /// Who runs a callback; nobody for a write that was never taken.
+    callbacks: Option<Arc<Callbacks>>,
     /// Once it is awaited as a future: where the answer will be left.
     pub(super) arrival: Option<Arc<Arrival>>,
     outcome: PhantomData<fn() -> T>,
@@ -79,13 +79,13 @@ pub(crate) mod sealed {
 }
 
 impl<T: Outcome> Pending<T> {
-    pub(super) fn new(slot: Arc<Slot<Answer>>, member: Weak<Member>) -> Self {
-        Self { slot, member, arrival: None, outcome: PhantomData }
+    pub(super) fn new(slot: Arc<Slot<Answer>>, callbacks: Option<Arc<Callbacks>>) -> Self {
+        Self { slot, callbacks, arrival: None, outcome: PhantomData }
     }
 
     /// One that is answered already.
     pub(crate) fn answered(answer: Answer) -> Self {
-        Self::new(Slot::answered(answer), Weak::new())
+        Self::new(Slot::answered(answer), None)
     }
 
     /// Waits until the write is durable and applied, or has failed.
@@ -104,7 +104,6 @@ impl<T: Outcome> Pending<T> {
     /// The outer one when the time is over; the inner one is that of the write.
     pub fn wait_timeout(self, timeout: Duration) -> Result<Result<T, Error>, Self> {
         let deadline = Clock::in_(timeout);
-        help(&self.slot);
         match self.slot.wait(|| Some(Clock::until(deadline))) {
             Some(answer) => Ok(answer.map(T::from_written)),
             None => Err(self),
@@ -117,11 +116,11 @@ impl<T: Outcome> Pending<T> {
         self.slot.is_answered()
     }
 
-    /// Has `callback` called with the outcome, on the store's own thread; on this one if the store is gone, or never
-    /// took the write.
+    /// Has `callback` called with the outcome, on a thread that the store keeps for callbacks; on this one if the store is
+    /// gone, or never took the write.
     ///
-    /// Callbacks run one at a time, as their writes are done or, where those were done already, as they come. They keep
-    /// other waiting writes waiting: be quick. They may use the store.
+    /// Callbacks run one at a time, in the order in which their writes are done or, where those were done already, as
+    /// they come. They keep nobody waiting but the callbacks after them, and may use the store.
     ///
     /// ```
     /// let store = spinney::Store::in_memory();
@@ -132,31 +131,24 @@ impl<T: Outcome> Pending<T> {
     /// assert!(receiver.recv().unwrap());
     /// ```
     pub fn on_done(self, callback: impl FnOnce(Result<T, Error>) + Send + 'static) {
-        let callback = Box::new(move |answer: Answer| callback(answer.map(T::from_written)));
-        if let Some(call) = self.call(callback) {
-            match self.member.upgrade() {
-                Some(member) => member.run_later(call),
-                None => call.0(call.1),
-            }
+        let callbacks = self.callbacks.clone().unwrap_or_default();
+        if self.callbacks.is_some() {
+            callbacks.start();
         }
+        self.notify(Box::new(move |answer| {
+            callbacks.run(Box::new(move || callback(answer.map(T::from_written))));
+        }));
     }
 
-    /// Has `callback` called with the answer, by the member's worker. It is given back with it if the answer is there
-    /// already.
-    pub(super) fn call(&self, callback: Callback<Answer>) -> Option<(Callback<Answer>, Answer)> {
-        self.slot.call(callback)
+    /// Has `notify` called with the answer, wherever it comes from.
+    pub(super) fn notify(&self, notify: Notify<Answer>) {
+        self.slot.notify(notify);
     }
 }
 
 /// Waits for the answer, however long it takes.
 pub(super) fn wait(slot: &Slot<Answer>) -> Answer {
-    help(slot);
     slot.wait(|| None).expect("there is no end to waiting but an answer")
-}
-
-/// In a callback, on the worker's own thread, nobody else would do what is waited for.
-fn help(slot: &Slot<Answer>) {
-    while !slot.is_answered() && super::work_while_waiting() {}
 }
 
 impl<T> std::fmt::Debug for Pending<T> {

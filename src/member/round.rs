@@ -31,8 +31,6 @@ struct Queue<W> {
     /// What that weighs.
     weight: usize,
     closed: bool,
-    /// The worker has something to do besides what waits.
-    nudged: bool,
     /// While the worker sleeps: until when at most.
     sleeps_until: Option<Option<Instant>>,
 }
@@ -43,8 +41,7 @@ pub(super) struct Closed;
 
 impl<C, W> Round<C, W> {
     pub(super) fn new(crank: C) -> Self {
-        let queue =
-            Queue { waiting: VecDeque::new(), weight: 0, closed: false, nudged: false, sleeps_until: None };
+        let queue = Queue { waiting: VecDeque::new(), weight: 0, closed: false, sleeps_until: None };
         Self { crank: Mutex::new(crank), queue: Mutex::new(queue), news: Condvar::new() }
     }
 
@@ -101,7 +98,7 @@ impl<C, W> Round<C, W> {
     pub(super) fn sleep(&self, alarm: impl Fn() -> Option<Instant>) -> bool {
         let mut queue = self.queue.lock();
         loop {
-            if std::mem::take(&mut queue.nudged) || !queue.waiting.is_empty() {
+            if !queue.waiting.is_empty() {
                 return true;
             }
             if queue.closed {
@@ -130,17 +127,6 @@ impl<C, W> Round<C, W> {
         if queue.sleeps_until.is_some_and(|until| until.is_none_or(|until| alarm < until)) {
             self.wake(queue);
         }
-    }
-
-    /// Wakes the worker for something else than work.
-    pub(super) fn nudge(&self) -> Result<(), Closed> {
-        let mut queue = self.queue.lock();
-        if queue.closed {
-            return Err(Closed);
-        }
-        queue.nudged = true;
-        self.wake(queue);
-        Ok(())
     }
 
     /// Takes no more work from now on; the worker ends when it has done what waits.

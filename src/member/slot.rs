@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::sync::{self, Mutex, Thread};
 
-/// Runs with the answer, once.
-pub(crate) type Callback<A> = Box<dyn FnOnce(A) + Send>;
+/// Runs with the answer, once, on the thread that leaves it, perhaps under its locks: it wakes somebody, and no more.
+pub(crate) type Notify<A> = Box<dyn FnOnce(A) + Send>;
 
 /// The place of one answer.
 ///
@@ -19,7 +19,7 @@ enum State<A> {
     /// Somebody sleeps until there is an answer.
     Awaited(Thread),
     /// Somebody wants to be called with it.
-    Called(Callback<A>),
+    Called(Notify<A>),
     Answered(A),
     /// The answer was taken.
     Over,
@@ -35,13 +35,14 @@ impl<A> Slot<A> {
         Arc::new(Self(Mutex::new(State::Answered(answer))))
     }
 
-    /// Leaves the answer and wakes who waits for it. A callback is given back with the answer it wants: what a
-    /// caller wrote runs when no lock is held.
-    #[must_use]
-    pub(crate) fn answer(&self, answer: A) -> Option<(Callback<A>, A)> {
+    /// Leaves the answer and wakes who waits for it, or calls who wants to be called.
+    pub(crate) fn answer(&self, answer: A) {
         let mut state = self.0.lock();
         match std::mem::replace(&mut *state, State::Over) {
-            State::Called(callback) => return Some((callback, answer)),
+            State::Called(notify) => {
+                drop(state);
+                notify(answer);
+            }
             State::Awaited(thread) => {
                 *state = State::Answered(answer);
                 drop(state);
@@ -49,7 +50,6 @@ impl<A> Slot<A> {
             }
             State::Open | State::Answered(_) | State::Over => *state = State::Answered(answer),
         }
-        None
     }
 
     /// Takes the answer, asleep until it is there; `left` says how much longer, `None` for ever.
@@ -81,14 +81,15 @@ impl<A> Slot<A> {
         matches!(*self.0.lock(), State::Answered(_))
     }
 
-    /// Has `callback` called with the answer. It is given back with it if the answer is there already.
-    #[must_use]
-    pub(crate) fn call(&self, callback: Callback<A>) -> Option<(Callback<A>, A)> {
+    /// Has `notify` called with the answer: by whoever leaves it, or at once if it is there already.
+    pub(crate) fn notify(&self, notify: Notify<A>) {
         let mut state = self.0.lock();
         match std::mem::replace(&mut *state, State::Over) {
-            State::Answered(answer) => return Some((callback, answer)),
-            _ => *state = State::Called(callback),
+            State::Answered(answer) => {
+                drop(state);
+                notify(answer);
+            }
+            _ => *state = State::Called(notify),
         }
-        None
     }
 }

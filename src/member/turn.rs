@@ -16,13 +16,17 @@ use crate::codec;
 use crate::entry::{Entry, EntryId, Payload, WriteSet};
 use crate::error::Error;
 use crate::event::Action;
-use crate::raft::{Input, Output, Raft};
+use crate::raft::{Input, Output, Raft, Role};
 use crate::tree::{Command, Effect, Refused, Tree};
 use crate::types::Timestamp;
 use crate::wal::Reserve;
 
 /// Readers get their turn after so many writes.
 const WRITES_PER_LOCK: usize = 64;
+
+/// A new term is two records: the vote, and the first entry, which may say who the members are.
+const OFFICE_RECORDS: usize = 2;
+const OFFICE_BYTES: usize = 256;
 
 /// What only the one who turns may touch.
 pub(super) struct Crank {
@@ -97,9 +101,7 @@ impl Drop for Reply {
     fn drop(&mut self) {
         if let To::Slot(slot) = &self.0 {
             let lost = Error::Unavailable { may_have_applied: true, cause: Arc::new(Error::Closed) };
-            if let Some((callback, answer)) = slot.answer(Err(lost)) {
-                callback(answer);
-            }
+            slot.answer(Err(lost));
         }
     }
 }
@@ -165,6 +167,19 @@ impl Member {
         }
     }
 
+    /// Sees to it that this member leads. Alone there is nobody to wait for: it stands for election, wins it, and opens
+    /// the term. That takes some room in the log; a disk that has none can still be read, and this is tried again.
+    pub(super) fn take_office(&self, crank: &mut Crank) -> Result<(), String> {
+        if crank.raft.role() == Role::Leader {
+            return Ok(());
+        }
+        if let Some(log) = &mut crank.log {
+            log.room(OFFICE_BYTES, OFFICE_RECORDS, Reserve::Freeing)?;
+        }
+        self.step(crank, Input::Campaign, &mut None);
+        Ok(())
+    }
+
     /// Refuses what cannot be written now: all of it after a failure; what needs room, when there is none.
     fn admit(&self, crank: &mut Crank, own: &mut Option<Answer>) {
         if let Some(cause) = &crank.failure {
@@ -176,7 +191,10 @@ impl Member {
             }
             return;
         }
-        if let Err(full) = self.room_for(crank, |_| true) {
+        if let Err(full) = self.take_office(crank) {
+            self.put_expiry_off(self.now().after(EXPIRY_PAUSE));
+            self.refuse(crank, |_| true, &full, own);
+        } else if let Err(full) = self.room_for(crank, |_| true) {
             self.refuse(crank, |write| !write.command.is_freeing(), &full, own);
             if let Err(full) = self.room_for(crank, |write| write.command.is_freeing()) {
                 self.put_expiry_off(self.now().after(EXPIRY_PAUSE));
@@ -267,11 +285,7 @@ impl Member {
     fn answer(&self, mut reply: Reply, answer: Answer, own: &mut Option<Answer>) {
         match std::mem::replace(&mut reply.0, To::Nobody) {
             To::Turner => *own = Some(answer),
-            To::Slot(slot) => {
-                if let Some(call) = slot.answer(answer) {
-                    self.callbacks.lock().push(call);
-                }
-            }
+            To::Slot(slot) => slot.answer(answer),
             To::Nobody => {}
         }
     }

@@ -217,8 +217,8 @@ pub enum Granted {
     Change {
         /// The entry.
         entry: EntryId,
-        /// The ids of those who were added, in order.
-        added: Vec<MemberId>,
+        /// The id of the one who was added.
+        added: Option<MemberId>,
     },
     /// The leader has begun to hand over. It has succeeded once another leads.
     Transfer {

@@ -1,130 +1,499 @@
 //! Raft, pure: what is agreed on, without a clock, a disk, a socket or a thread.
 //!
 //! ```text
-//!   Input ──► step ──► Output, Output, …       the order of the outputs is the contract
+//!   Input ──► step ──► Output, Output, …       the order of the outputs is the contract: see `interface`
 //!
-//!   Propose ──► Persist{1} ─┐                  the owner writes and syncs, then says so
-//!   Persisted{1} ───────────┴──► Apply         durable on a majority: committed
+//!   leader     Propose ──► Send(Append) ──────────────────────────┐
+//!                    └───► Persist{7} ··· Persisted{7} ──► commit ─┴─► Apply ──► Send(heartbeat: committed)
+//!   follower   Receive(Append) ──► Persist{4}, Send{AppendAnswer, after: 4} ··· ──► Apply
+//!
+//!                ┌────────── nobody would elect it, or a leader is heard ─────────┐
+//!                ▼                                                                │
+//!            Follower ── no word from a leader ──► PreCandidate ── a majority ──► Candidate ── a majority ──► Leader
+//!                ▲                                                 would elect it              has voted         │
+//!                └──────── a newer term, or a majority is not heard from, or the disk stalls or fails ───────────┘
 //! ```
-//! This is the first slice of the protocol (Ongaro and Ousterhout, "In Search of an Understandable Consensus
-//! Algorithm", 2014): everything that a cluster of one does. Its single voter is its own majority; elections,
-//! votes, write-sets and commitment are the real ones, so that what comes with peers adds inputs and outputs
-//! and reroutes nothing.
+//! The protocol is Raft (Ongaro, "Consensus: Bridging Theory and Practice", 2014) with pre-votes, a leader that steps down
+//! when it does not hear from a majority, joint configurations, learners, leadership transfer, and reads that a round of
+//! heartbeats confirms. Time is counted in ticks; chance comes from a generator that the core owns; maps are ordered. So a
+//! core is a value: cloned, compared and hashed, it can be played again and explored exhaustively.
 //!
-//! Invariants, asserted after each step:
-//! - `applied <= committed <= durable <= last`; terms and log time never decrease along the log.
-//! - Nobody leads on a vote that is not durable, and nothing is committed that is not durable on a majority.
-//! - A leader commits by counting only what its own term added; what came before is committed along with it.
+//! # Rules that everything else relies on
+//!
+//! - **Durable first.** Nobody sends for a vote, gives one, or says that it has entries, before all that this relies on is
+//!   durable ([`Output::Send`]'s `after`). A leader counts itself only for what is durable with it.
+//! - **One majority meets the next.** Whatever is agreed on needs a majority of the voters and, while they are being
+//!   changed, of the old voters too (`quorum`). A configuration is in force from when it is appended, and undone when it is
+//!   truncated; at most one is not committed.
+//! - **Only the own term commits.** A leader commits by counting only what its own term added; what came before is
+//!   committed along with it.
+//! - **No conflict, no truncation.** A follower drops entries only where the leader has others, and never committed ones.
+//! - **Answers count in their term only**, and reads only in rounds that the leader numbered after they were asked.
+//!
+//! Invariants, asserted after each step (`invariants`):
+//! - `before <= applied <= committed <= last`, `applied <= durable` beyond the snapshot, `durable <= last`.
+//! - Nobody leads on a vote that is not durable, and what a leader commits is durable on a majority.
+//! - Terms and log time never decrease along the log; term, committed and applied never decrease at all.
+//!
+//! # The files
+//!
+//! | file | what it is about |
+//! | --- | --- |
+//! | `interface`, `message`, `settings` | the words: what goes in, comes out, goes to peers, can be set |
+//! | `election` | standing, voting, winning; who may disturb whom |
+//! | `leader` | taking office, the leader's ticks, stepping down |
+//! | `replication`, `progress` | sending entries and counting answers |
+//! | `follower` | taking entries |
+//! | `commit` | from durable to committed to applied |
+//! | `proposals`, `reads`, `requests` | what callers want: commands, reads, changes and transfers |
+//! | `membership`, `configs` | who the members are; what a change makes of it |
+//! | `transfer`, `snapshots` | handing over; bringing a member up that is too far behind |
+//! | `log`, `writes`, `quorum`, `random` | the parts: pure, small, tested by themselves |
 
+mod commit;
+mod configs;
+mod election;
+mod follower;
 mod interface;
+mod invariants;
+mod leader;
+mod log;
 mod membership;
 mod message;
+mod progress;
+mod proposals;
 mod quorum;
+mod random;
+mod reads;
+mod replication;
+mod requests;
 mod settings;
+mod snapshots;
+mod transfer;
+mod writes;
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+#[cfg(test)]
+mod tests;
 
+use configs::Configs;
+use election::Election;
 pub use interface::{Input, Known, Output, Refusal, Role, Stop};
+use leader::Leader;
+use log::Log;
 pub use membership::Change;
 pub use message::{AppendOutcome, Command, Denied, Envelope, Granted, Message, Request};
+use proposals::Proposals;
+use random::Random;
+use reads::Reads;
+use requests::Requests;
 pub use settings::{BadSetting, Lease, Settings};
+use snapshots::Receiving;
+use writes::Writes;
 
-use crate::entry::{Config, Entry, EntryId, HardState, Payload, WriteSet};
-use crate::types::{BootId, LogIndex, MemberId, Timestamp};
+use crate::entry::{Config, EntryId, HardState, WriteSet};
+use crate::types::{BootId, LogIndex, MemberId, Term, Timestamp};
+
+/// No counter that was counted up from 0 gets here: whoever says so is not to be believed.
+const FAR: u64 = u64::MAX / 2;
 
 /// The core of one member.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Raft {
     id: MemberId,
-    config: Config,
+    settings: Settings,
+    random: Random,
     hard_state: HardState,
-    role: Role,
-    /// Entries that are not applied, with consecutive positions that end at `last`.
-    tail: VecDeque<Entry>,
-    last: EntryId,
-    /// Log time of the last entry.
-    time: Timestamp,
-    /// The first entry of this leader's term: counting starts here.
-    term_start: LogIndex,
-    /// Write-sets that are not durable, oldest first.
-    writes: VecDeque<Write>,
-    next_sequence: u64,
-    /// The last entry that is durable here.
-    durable: LogIndex,
+    /// The hard state has changed since it was last written.
+    is_unwritten: bool,
+    log: Log,
+    writes: Writes,
+    /// `applied <= committed <= last`.
     committed: LogIndex,
     applied: EntryId,
+    /// What the newest snapshot of this member covers; `<= applied`.
+    saved: EntryId,
+    configs: Configs,
+    state: State,
+    /// Who leads in this term, as far as is known here.
+    leader: Option<MemberId>,
+    election: Election,
+    proposals: Proposals,
+    reads: Reads,
+    requests: Requests,
+    receiving: Option<Receiving>,
+    /// It takes no part any more.
+    is_stopped: bool,
 }
 
-/// A write-set under way.
+/// What a member does in its term, and what it must know for that.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Write {
-    sequence: u64,
-    /// The last entry of the log once it is durable.
-    last: LogIndex,
-    hard_state: HardState,
+enum State {
+    Follower,
+    PreCandidate(election::Votes),
+    Candidate {
+        votes: election::Votes,
+        /// The write-set with the candidate's own vote.
+        write: u64,
+    },
+    Leader(Box<Leader>),
+}
+
+/// Sends in the name of a member, as of its term.
+#[derive(Clone, Copy)]
+struct Pen {
+    from: MemberId,
+    term: Term,
+}
+
+impl Pen {
+    /// Sends `message` at once.
+    fn send(self, to: MemberId, message: Message, outputs: &mut Vec<Output>) {
+        self.send_after(None, to, message, outputs);
+    }
+
+    fn send_after(self, after: Option<u64>, to: MemberId, message: Message, outputs: &mut Vec<Output>) {
+        let envelope = Envelope { from: self.from, to, term: self.term, message };
+        outputs.push(Output::Send { envelope, after });
+    }
 }
 
 impl Raft {
-    /// The core of member `id`, a follower. What `known` says is durable; `seed` is drawn at random, so that
-    /// members do not wait alike.
+    /// The core of member `id`, a follower. What `known` says is durable. `seed` is drawn at random, so that members
+    /// do not all wait alike, and so that a life does not get the number of another even if the disk was put back.
+    ///
+    /// # Panics
+    ///
+    /// When `known` or `settings` contradict themselves: see [`Settings::check`].
     #[must_use]
-    pub fn new(id: MemberId, _settings: Settings, known: Known, seed: u64) -> Self {
-        let config = known.config();
-        let Known { mut hard_state, last, time, applied, .. } = known;
-        hard_state.boot = BootId::new(hard_state.boot.get().saturating_add(1 + (seed >> 32)));
-        assert!(applied <= last, "a tree cannot be ahead of its log");
+    pub fn new(id: MemberId, settings: Settings, known: Known, seed: u64) -> Self {
+        settings.check().expect("settings are checked where they are made");
+        let Known { mut hard_state, applied, committed, is_damaged, before, terms, configs, last, time } =
+            known;
+        assert!(before.index <= applied.index && applied.index <= last.index, "a tree is within its log");
+        let mut random = Random::new(seed);
+        // A random step: a member whose disk was put back from an old copy hardly ever gets the number of a life that
+        // others have heard from.
+        let step = 1 + u64::from(random.between(0, u32::MAX - 1));
+        hard_state.boot = BootId::new(hard_state.boot.get().saturating_add(step));
+        let mut configs = Configs::new(configs);
+        let committed = committed.max(applied.index).min(last.index);
+        configs.settle(committed);
         Self {
             id,
-            config,
+            election: Election::new(&settings, &mut random, hard_state.term),
+            settings,
+            random,
             hard_state,
-            role: Role::Follower,
-            tail: VecDeque::new(),
-            last,
-            time,
-            term_start: last.index.next(),
-            writes: VecDeque::new(),
-            next_sequence: 1,
-            durable: last.index,
-            committed: applied.index,
+            is_unwritten: true,
+            log: Log::new(before, terms, last, time),
+            writes: Writes::new(last.index),
+            committed,
             applied,
+            saved: before,
+            configs,
+            state: State::Follower,
+            leader: None,
+            proposals: Proposals::new(hard_state.boot),
+            reads: Reads::default(),
+            requests: Requests::default(),
+            receiving: None,
+            // A member that has lost what it said was durable must neither vote nor count.
+            is_stopped: is_damaged,
         }
+    }
+
+    /// Advances the protocol by one input, adding what follows from it to `outputs`. `now` is the owner's clock: see
+    /// the owner's duties in `interface`.
+    pub fn step(&mut self, now: Timestamp, input: Input, outputs: &mut Vec<Output>) {
+        match input {
+            Input::Tick => self.tick(now, outputs),
+            Input::Campaign => self.stand_unasked(outputs),
+            Input::Receive(envelope) => self.receive(now, envelope, outputs),
+            Input::Connected(member) => self.connected(member),
+            Input::Disconnected(member) => self.disconnected(member),
+            Input::Propose(commands) => self.propose(now, commands, outputs),
+            Input::Read { token } => self.read(token, outputs),
+            Input::Ask { token, request } => self.ask(now, token, request, outputs),
+            Input::Persisted(sequence) => self.persisted(now, sequence, outputs),
+            Input::PersistFailed => self.stop(None, outputs),
+            Input::Loaded { member, entries } => self.loaded(now, member, entries, outputs),
+            Input::Backlog(bytes) => self.proposals.backlog = bytes,
+            Input::Saved(snapshot) => self.snapshot_saved(snapshot, outputs),
+            Input::Released(upto) => self.log.release(upto.min(self.saved.index)),
+            Input::ChunkFailed { member } => self.chunk_failed(member, outputs),
+            Input::ChunkStored { snapshot, offset } => self.chunk_stored(snapshot, offset, outputs),
+            Input::SnapshotStored { snapshot, config, time } => {
+                self.snapshot_stored(snapshot, config, time, outputs);
+            }
+        }
+        self.serve_callers(now, outputs);
+        self.write_hard_state(outputs);
+        self.check_invariants();
+    }
+
+    fn receive(&mut self, now: Timestamp, envelope: Envelope, outputs: &mut Vec<Output>) {
+        let Envelope { from, to, term, message } = envelope;
+        if self.is_stopped {
+            return;
+        }
+        if let Err(what) = self.check_envelope(from, to, term, &message) {
+            return outputs.push(Output::Fault { member: from, what });
+        }
+        if term < self.hard_state.term {
+            return self.answer_from_newer_term(from, message, outputs);
+        }
+        if term > self.hard_state.term && !self.follow_newer_term(from, term, &message) {
+            return;
+        }
+        // The terms agree now, or it is a question that does not depend on them.
+        match message {
+            Message::PreVote { term, last } => self.answer_pre_vote(from, term, last, outputs),
+            Message::PreVoteAnswer { term, granted } => self.count_pre_vote(from, term, granted, outputs),
+            Message::Vote { boot, last, is_transfer } => {
+                self.answer_vote(from, boot, last, is_transfer, outputs);
+            }
+            Message::VoteAnswer { boot, granted } => self.count_vote(now, from, boot, granted, outputs),
+            Message::Append { prev, entries, committed, matched, round, clock } => {
+                if self.follow_leader(from, outputs) {
+                    let stamp = follower::Stamp { round, clock };
+                    self.take_entries(from, prev, entries, committed, matched, stamp, outputs);
+                }
+            }
+            Message::AppendAnswer { outcome, round, clock, room } => {
+                let stamp = follower::Stamp { round, clock };
+                self.count_append(now, from, outcome, stamp, room, outputs);
+            }
+            Message::Forward { boot, first, settled, commands } => {
+                self.take_forwarded(now, from, boot, first, settled, commands, outputs);
+            }
+            Message::ForwardAnswer { boot, next } => self.forward_again(from, boot, next),
+            Message::ReadIndex { boot, number } => self.read_for(from, boot, number),
+            Message::ReadIndexAnswer { boot, number, index } => {
+                self.read_confirmed(from, boot, number, index, outputs);
+            }
+            Message::SnapshotOffer { snapshot } => {
+                if self.follow_leader(from, outputs) {
+                    self.consider_snapshot(from, snapshot, outputs);
+                }
+            }
+            Message::SnapshotRequest { snapshot, offset } => {
+                self.send_chunk(from, snapshot, offset, outputs);
+            }
+            Message::SnapshotChunk { snapshot, offset, bytes, is_last } => {
+                if self.follow_leader(from, outputs) {
+                    self.take_chunk(snapshot, offset, bytes, is_last, outputs);
+                }
+            }
+            Message::TimeoutNow { last } => {
+                if self.follow_leader(from, outputs) {
+                    self.take_over(last, outputs);
+                }
+            }
+            Message::Ask { token, request } => self.ask_for(now, from, token, request, outputs),
+            Message::Answer { token, result } => self.answered(from, token, result, outputs),
+            Message::Removed { committed } => self.told_of_removal(committed, outputs),
+        }
+    }
+
+    /// Whether a message can come from a member that follows the protocol, as far as that can be told from itself.
+    fn check_envelope(
+        &self,
+        from: MemberId,
+        to: MemberId,
+        term: Term,
+        message: &Message,
+    ) -> Result<(), &'static str> {
+        if to != self.id || from == self.id {
+            return Err("it is not for this member");
+        }
+        if term.get() > FAR {
+            return Err("nobody can have reached this term");
+        }
+        match message {
+            Message::Append { prev, entries, .. } => follower::check_entries(*prev, entries, term),
+            Message::PreVote { term, .. } if term.get() > FAR => Err("nobody can have reached this term"),
+            Message::Forward { first, .. } if *first == 0 || *first > FAR => Err("proposals count from 1"),
+            Message::SnapshotOffer { snapshot } | Message::SnapshotChunk { snapshot, .. }
+                if snapshot.index.get() > FAR || snapshot.term > term =>
+            {
+                Err("there can be no such snapshot in this term")
+            }
+            Message::SnapshotChunk { offset, .. } if *offset > FAR => Err("no snapshot is as long"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Follows a message from a newer term, if it is a reason to; returns whether to go on with it.
+    fn follow_newer_term(&mut self, from: MemberId, term: Term, message: &Message) -> bool {
+        match message {
+            // Asking does not begin a term.
+            Message::PreVote { .. } => return true,
+            // Whoever hears from a leader, or may have promised to one before it was restarted, disturbs it for nobody.
+            Message::Vote { is_transfer: false, .. } if self.is_loyal() => return false,
+            Message::Append { .. }
+            | Message::SnapshotOffer { .. }
+            | Message::SnapshotChunk { .. }
+            | Message::TimeoutNow { .. } => self.become_follower(term, Some(from)),
+            _ => self.become_follower(term, None),
+        }
+        true
+    }
+
+    /// Tells whoever is behind what term it is. So a leader that was replaced steps down, and a candidate catches up.
+    fn answer_from_newer_term(&self, from: MemberId, message: Message, outputs: &mut Vec<Output>) {
+        let answer = match message {
+            Message::PreVote { term, .. } => Message::PreVoteAnswer { term, granted: false },
+            Message::Vote { boot, .. } => Message::VoteAnswer { boot, granted: false },
+            Message::Append { .. } | Message::SnapshotOffer { .. } | Message::SnapshotChunk { .. } => {
+                follower::refusal(LogIndex::default(), EntryId::default(), follower::Stamp::default(), 0)
+            }
+            _ => return,
+        };
+        self.pen().send(from, answer, outputs);
+    }
+
+    /// Becomes a follower of `leader`, if known, in this term or a newer one.
+    fn become_follower(&mut self, term: Term, leader: Option<MemberId>) {
+        debug_assert!(term >= self.hard_state.term);
+        if term > self.hard_state.term {
+            self.hard_state = HardState { term, vote: None, ..self.hard_state };
+            self.is_unwritten = true;
+        }
+        if !matches!(self.state, State::Follower) {
+            self.leave_office();
+            self.state = State::Follower;
+        }
+        if self.leader != leader {
+            self.leader = leader;
+            self.proposals.begin_again();
+            self.reads.begin_again();
+        }
+        self.election.restart(&self.settings, &mut self.random);
+    }
+
+    fn persisted(&mut self, now: Timestamp, sequence: u64, outputs: &mut Vec<Output>) {
+        if !self.writes.confirm(sequence) {
+            return;
+        }
+        self.count_own_vote(now, outputs);
+        if let State::Leader(_) = self.state {
+            self.count_commit(now, outputs);
+        }
+        self.hand_out(outputs);
+    }
+
+    /// Adds `write` to the log's write-sets, the hard state along with it if it has changed.
+    fn persist(&mut self, mut write: WriteSet, outputs: &mut Vec<Output>) -> u64 {
+        if self.is_unwritten {
+            write.hard_state = Some(self.hard_state);
+            self.is_unwritten = false;
+        }
+        if !self.configs.current().is_alone(self.id) {
+            write.committed = self.committed;
+        }
+        let sequence = self.writes.push(write.truncate_from, self.log.last().index);
+        outputs.push(Output::Persist { sequence, write });
+        sequence
+    }
+
+    fn write_hard_state(&mut self, outputs: &mut Vec<Output>) {
+        if self.is_unwritten && !self.is_stopped {
+            self.persist(WriteSet::default(), outputs);
+        }
+    }
+
+    /// Sends `message` once everything that this member has decided so far is durable.
+    fn send_when_durable(&mut self, to: MemberId, message: Message, outputs: &mut Vec<Output>) {
+        self.write_hard_state(outputs);
+        self.pen().send_after(self.writes.newest(), to, message, outputs);
+    }
+
+    fn pen(&self) -> Pen {
+        Pen { from: self.id, term: self.hard_state.term }
+    }
+
+    /// Takes no part any more: leads no more, votes for nobody, answers nobody.
+    fn stop(&mut self, why: Option<Stop>, outputs: &mut Vec<Output>) {
+        if self.is_stopped {
+            return;
+        }
+        self.is_stopped = true;
+        self.leave_office();
+        self.state = State::Follower;
+        self.leader = None;
+        self.receiving = None;
+        outputs.extend(why.map(Output::Stopped));
+        self.refuse_all(outputs);
+    }
+
+    /// Whether the number of this life is durable: before that, nobody else may hear of it. The first write-set has it.
+    fn is_booted(&self) -> bool {
+        self.writes.is_durable(1)
     }
 
     /// What this member does now.
     #[must_use]
     pub fn role(&self) -> Role {
-        self.role
+        match self.state {
+            State::Follower => Role::Follower,
+            State::PreCandidate(_) => Role::PreCandidate,
+            State::Candidate { .. } => Role::Candidate,
+            State::Leader(_) => Role::Leader,
+        }
     }
 
-    /// The term and whom this member voted for.
+    /// Who this is.
     #[must_use]
-    pub fn hard_state(&self) -> HardState {
-        self.hard_state
-    }
-
-    /// Who the members are.
-    #[must_use]
-    pub fn config(&self) -> &Config {
-        &self.config
+    pub fn id(&self) -> MemberId {
+        self.id
     }
 
     /// Who leads in this term, as far as is known here.
     #[must_use]
     pub fn leader(&self) -> Option<MemberId> {
-        (self.role == Role::Leader).then_some(self.id)
+        self.leader
     }
 
-    /// The life of this member: greater than all before. It counts once the first write-set is durable.
+    /// The term, whom this member voted for in it, and which of its lives this is.
+    #[must_use]
+    pub fn hard_state(&self) -> HardState {
+        self.hard_state
+    }
+
+    /// The life of this member: greater than all before. Others hear of it once the first write-set is durable.
     #[must_use]
     pub fn boot(&self) -> BootId {
         self.hard_state.boot
     }
 
+    /// Who the members are, as the newest configuration says, committed or not: those to be connected with.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        self.configs.current()
+    }
+
+    /// Since which position that configuration is in force: what [`Request::Change`] may expect.
+    #[must_use]
+    pub fn config_index(&self) -> LogIndex {
+        self.configs.index()
+    }
+
+    /// The configuration as of the newest applied entry: what a snapshot is to hold.
+    #[must_use]
+    pub fn applied_config(&self) -> &Config {
+        self.configs.settled(self.applied.index).1
+    }
+
     /// The last entry of the log.
     #[must_use]
     pub fn last(&self) -> EntryId {
-        self.last
+        self.log.last()
+    }
+
+    /// Up to where the log is durable here.
+    #[must_use]
+    pub fn durable(&self) -> LogIndex {
+        self.writes.durable()
     }
 
     /// How far the log is known to be committed.
@@ -133,241 +502,25 @@ impl Raft {
         self.committed
     }
 
-    /// What an entry would be stamped with that is made at `now`: to be compared with deadlines.
-    #[must_use]
-    pub fn log_time(&self, now: Timestamp) -> Timestamp {
-        self.time.max(now)
-    }
-
-    /// Up to which position the owner may cut the log once a snapshot covers it, if nobody is to be sent that snapshot
-    /// for the sake of it. It may cut more where the log grows too large.
-    #[must_use]
-    pub fn releasable(&self) -> LogIndex {
-        self.applied.index
-    }
-
     /// The newest entry handed out to apply.
     #[must_use]
     pub fn applied(&self) -> EntryId {
         self.applied
     }
 
-    /// Advances the protocol by one input, adding what follows from it to `outputs`. `now` is log time, for the
-    /// entries that this step makes.
-    pub fn step(&mut self, now: Timestamp, input: Input, outputs: &mut Vec<Output>) {
-        match input {
-            Input::Campaign => self.campaign(outputs),
-            Input::Propose(commands) => self.propose(now, commands, outputs),
-            Input::Persisted(sequence) => self.persisted(now, sequence, outputs),
-            Input::PersistFailed => self.role = Role::Follower,
-            // Peers are still to come.
-            _ => {}
-        }
-        self.check_invariants();
+    /// Whether this member takes no part any more.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.is_stopped
     }
 
-    fn campaign(&mut self, outputs: &mut Vec<Output>) {
-        if self.role != Role::Follower || !self.config.voters.contains(&self.id) {
-            return;
-        }
-        self.role = Role::Candidate;
-        self.hard_state =
-            HardState { term: self.hard_state.term.next(), vote: Some(self.id), ..self.hard_state };
-        self.persist(WriteSet { hard_state: Some(self.hard_state), ..WriteSet::default() }, outputs);
-    }
-
-    /// Takes office: the first entry of the term commits, with itself, all that earlier terms left behind. A log
-    /// that is still empty begins with who the members are.
-    fn lead(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
-        self.role = Role::Leader;
-        self.term_start = self.last.index.next();
-        let config = self.config.clone();
-        let first = self.last.index == LogIndex::default();
-        self.append(now, [if first { Payload::Config(config) } else { Payload::Noop }].into_iter(), outputs);
-    }
-
-    fn propose(&mut self, now: Timestamp, commands: Vec<Arc<[u8]>>, outputs: &mut Vec<Output>) {
-        match self.role {
-            Role::Leader => self.append(now, commands.into_iter().map(Payload::Command), outputs),
-            _ => outputs.push(Output::Refuse { commands, reason: Refusal::Stopped }),
-        }
-    }
-
-    fn append(
-        &mut self,
-        now: Timestamp,
-        payloads: impl ExactSizeIterator<Item = Payload>,
-        outputs: &mut Vec<Output>,
-    ) {
-        self.time = self.time.max(now);
-        let mut entries = Vec::with_capacity(payloads.len());
-        for payload in payloads {
-            self.last = EntryId { term: self.hard_state.term, index: self.last.index.next() };
-            entries.push(Entry { id: self.last, time: self.time, session: None, payload });
-        }
-        self.tail.extend(entries.iter().cloned());
-        self.persist(WriteSet { entries, ..WriteSet::default() }, outputs);
-    }
-
-    fn persist(&mut self, write: WriteSet, outputs: &mut Vec<Output>) {
-        let sequence = self.next_sequence;
-        self.next_sequence += 1;
-        self.writes.push_back(Write { sequence, last: self.last.index, hard_state: self.hard_state });
-        outputs.push(Output::Persist { sequence, write });
-    }
-
-    fn persisted(&mut self, now: Timestamp, sequence: u64, outputs: &mut Vec<Output>) {
-        while let Some(write) = self.writes.front().filter(|write| write.sequence <= sequence).cloned() {
-            self.writes.pop_front();
-            self.durable = write.last;
-            let voted = write.hard_state == self.hard_state && self.hard_state.vote == Some(self.id);
-            if self.role == Role::Candidate && voted && quorum::is_majority(&self.config, [self.id]) {
-                self.lead(now, outputs);
-            }
-        }
-        if self.role == Role::Leader {
-            self.commit(outputs);
-        }
-    }
-
-    fn commit(&mut self, outputs: &mut Vec<Output>) {
-        let agreed = quorum::committed(&self.config, |member| {
-            if member == self.id { self.durable } else { LogIndex::default() }
-        });
-        if agreed <= self.committed || agreed < self.term_start {
-            return;
-        }
-        self.committed = agreed;
-        let count = self.tail.iter().take_while(|entry| entry.id.index <= agreed).count();
-        let entries: Vec<Entry> = self.tail.drain(..count).collect();
-        self.applied = entries.last().map_or(self.applied, |entry| entry.id);
-        outputs.push(Output::Apply(entries));
-    }
-
-    fn check_invariants(&self) {
-        assert!(self.applied.index <= self.committed, "applied what is not committed");
-        assert!(self.committed <= self.durable, "committed what is not durable here");
-        assert!(self.durable <= self.last.index, "durable past the end of the log");
-        debug_assert!(self.tail.back().is_none_or(|entry| entry.id == self.last));
-        debug_assert!(self.tail.front().is_none_or(|entry| entry.id.index == self.applied.index.next()));
-        debug_assert!(self.tail.iter().is_sorted_by_key(|entry| (entry.id, entry.time)));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::types::Term;
-
-    const ME: MemberId = MemberId::new(1);
-
-    fn alone(known: Known) -> Raft {
-        Raft::new(ME, Settings::default(), known, 1)
-    }
-
-    fn founder() -> Known {
-        Known::founder(Config::alone(ME))
-    }
-
-    fn step(raft: &mut Raft, now: u64, input: Input) -> Vec<Output> {
-        let mut outputs = Vec::new();
-        raft.step(Timestamp::new(now), input, &mut outputs);
-        outputs
-    }
-
-    fn leader() -> Raft {
-        let mut raft = alone(founder());
-        step(&mut raft, 10, Input::Campaign);
-        step(&mut raft, 10, Input::Persisted(1));
-        step(&mut raft, 10, Input::Persisted(2));
-        assert_eq!(raft.role(), Role::Leader);
-        raft
-    }
-
-    fn command(text: &str) -> Arc<[u8]> {
-        text.as_bytes().into()
-    }
-
-    #[test]
-    fn leads_only_once_its_own_vote_is_durable() {
-        let mut raft = alone(founder());
-        let outputs = step(&mut raft, 10, Input::Campaign);
-        let hard_state = HardState { term: Term::new(1), vote: Some(ME), boot: BootId::new(1) };
-        let write = WriteSet { hard_state: Some(hard_state), ..WriteSet::default() };
-        assert_eq!(outputs, [Output::Persist { sequence: 1, write }]);
-        assert_eq!(raft.role(), Role::Candidate);
-        let refused = step(&mut raft, 10, Input::Propose(vec![command("a")]));
-        assert_eq!(refused, [Output::Refuse { commands: vec![command("a")], reason: Refusal::Stopped }]);
-        step(&mut raft, 10, Input::Persisted(1));
-        assert_eq!(raft.role(), Role::Leader);
-    }
-
-    #[test]
-    fn a_new_log_begins_with_the_members() {
-        let mut raft = alone(founder());
-        step(&mut raft, 10, Input::Campaign);
-        let outputs = step(&mut raft, 10, Input::Persisted(1));
-        let [Output::Persist { write, .. }] = &outputs[..] else { panic!("{outputs:?}") };
-        assert!(matches!(&write.entries[..], [Entry { payload: Payload::Config(_), .. }]));
-    }
-
-    #[test]
-    fn commits_what_is_durable_and_no_more() {
-        let mut raft = leader();
-        assert!(matches!(
-            step(&mut raft, 20, Input::Propose(vec![command("a")]))[..],
-            [Output::Persist { sequence: 3, .. }]
-        ));
-        step(&mut raft, 21, Input::Propose(vec![command("b"), command("c")]));
-        let outputs = step(&mut raft, 22, Input::Persisted(3));
-        let [Output::Apply(entries)] = &outputs[..] else { panic!("{outputs:?}") };
-        assert_eq!(
-            entries.iter().map(|entry| &entry.payload).collect::<Vec<_>>(),
-            [&Payload::Command(command("a"))]
-        );
-        let outputs = step(&mut raft, 23, Input::Persisted(4));
-        let [Output::Apply(entries)] = &outputs[..] else { panic!("{outputs:?}") };
-        assert_eq!(entries.len(), 2);
-        assert_eq!(raft.applied().index, LogIndex::new(4));
-    }
-
-    #[test]
-    fn log_time_never_goes_back() {
-        let mut raft = leader();
-        step(&mut raft, 50, Input::Propose(vec![command("a")]));
-        let outputs = step(&mut raft, 40, Input::Propose(vec![command("b")]));
-        let [Output::Persist { write, .. }] = &outputs[..] else { panic!("{outputs:?}") };
-        assert_eq!(write.entries[0].time, Timestamp::new(50));
-    }
-
-    #[test]
-    fn what_earlier_terms_left_is_committed_with_the_first_entry_of_the_new_one() {
-        let last = EntryId { term: Term::new(3), index: LogIndex::new(7) };
-        let mut known = Known::restored(last, Timestamp::default(), Config::alone(ME));
-        known.hard_state.term = Term::new(3);
-        let mut raft = alone(known);
-        step(&mut raft, 10, Input::Campaign);
-        let outputs = step(&mut raft, 10, Input::Persisted(1));
-        let [Output::Persist { write, .. }] = &outputs[..] else { panic!("{outputs:?}") };
-        assert_eq!(write.entries[0].id, EntryId { term: Term::new(4), index: LogIndex::new(8) });
-        assert_eq!(write.entries[0].payload, Payload::Noop);
-    }
-
-    #[test]
-    fn a_failed_disk_ends_the_reign() {
-        let mut raft = leader();
-        step(&mut raft, 20, Input::Propose(vec![command("a")]));
-        assert_eq!(step(&mut raft, 20, Input::PersistFailed), []);
-        let refused = step(&mut raft, 20, Input::Propose(vec![command("b")]));
-        assert_eq!(refused, [Output::Refuse { commands: vec![command("b")], reason: Refusal::Stopped }]);
-    }
-
-    #[test]
-    fn a_majority_is_not_reached_alone_among_three() {
-        let voters = [1, 2, 3].map(MemberId::new).into();
-        let mut raft = alone(Known::founder(Config { voters, ..Config::default() }));
-        step(&mut raft, 10, Input::Campaign);
-        assert_eq!(step(&mut raft, 10, Input::Persisted(1)), []);
-        assert_eq!(raft.role(), Role::Candidate);
+    /// What an entry would be stamped with that is made at `now`: to be compared with deadlines.
+    #[must_use]
+    pub fn log_time(&self, now: Timestamp) -> Timestamp {
+        let ahead = match &self.state {
+            State::Leader(leader) => leader.clock_ahead,
+            _ => std::time::Duration::ZERO,
+        };
+        self.log.time().max(now.after(ahead))
     }
 }

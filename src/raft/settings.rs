@@ -109,6 +109,9 @@ impl Settings {
         if self.inflight_messages == 0 {
             return bad("inflight_messages", "must be at least 1");
         }
+        if self.uncommitted_bytes == 0 {
+            return bad("uncommitted_bytes", "must be at least 1");
+        }
         if self.reads == 0 {
             return bad("reads", "must be at least 1");
         }

@@ -16,8 +16,12 @@
 //! (a bare file and a bare map: what the machine gives to a program that is no database) and to `spinney`.
 //!
 //! How each contestant is configured, and why that is fair, stands at the top of its file in `contestants/`.
-//! RocksDB is a C++ build of many minutes that also wants libclang (`LIBCLANG_PATH`), so it takes part only
-//! with `--features rocksdb`.
+//! RocksDB takes part only with `--features rocksdb`: it wants libclang, and is a C++ build of many minutes unless
+//! the system has it, as Debian has in `librocksdb-dev`:
+//!
+//! ```text
+//!   ROCKSDB_LIB_DIR=/usr/lib/x86_64-linux-gnu ROCKSDB_INCLUDE_DIR=/usr/include cargo run --release --features rocksdb
+//! ```
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 

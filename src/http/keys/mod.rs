@@ -60,8 +60,7 @@ impl Front {
         let query = parts.uri.query().unwrap_or_default().as_bytes();
         let parameters = Parameters::parse(&form, query).map_err(|cause| Refusal::bad_request(210, cause))?;
         let request = Request::parse(&parts.method, &parameters)?;
-        let path_asked = if path.is_empty() { b"/" } else { path };
-        if !self.may_access(parts, path_asked, request.recursive).await {
+        if !self.may_access(parts, path, request.recursive).await {
             return Err(Refusal::unauthorized());
         }
         request.asks(path)

@@ -1,5 +1,6 @@
 //! The pages that hold the children.
 
+use std::cmp::Ordering;
 use std::mem;
 use std::sync::Arc;
 
@@ -48,7 +49,10 @@ impl<T: Named> Leaf<T> {
     /// Where the child called `name`, which begins as all others do, is or else belongs.
     fn search(&self, name: &[u8]) -> Result<usize, usize> {
         let word = word(name, self.skip);
-        self.slots.binary_search_by(|slot| slot.word.cmp(&word).then_with(|| slot.name().cmp(name)))
+        // No name has a zero byte: a word that ends in one holds all of a name that nothing was skipped of.
+        let tells_all = self.skip == 0 && word.trailing_zeros() >= 8;
+        let rest = |slot: &Slot<T>| if tells_all { Ordering::Equal } else { slot.name().cmp(name) };
+        self.slots.binary_search_by(|slot| slot.word.cmp(&word).then_with(|| rest(slot)))
     }
 
     pub(super) fn get(&self, name: &[u8]) -> Option<&T> {

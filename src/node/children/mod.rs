@@ -45,7 +45,7 @@ use few::Few;
 use inner::Inner;
 use page::{Inserted, Page, Place};
 
-/// What has a name to be found by. The name must not change while the value is in a map.
+/// What has a name to be found by. It has no zero byte, and must not change while the value is in a map.
 pub(crate) trait Named {
     /// The name.
     fn name(&self) -> &str;

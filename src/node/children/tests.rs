@@ -314,7 +314,7 @@ fn name() -> impl Strategy<Value = String> {
         2 => number.prop_map(|number| format!("job-in-queue-{number}")),
         1 => "[aäé木]{1,5}",
         1 => "[ -.0-~]{1,20}",
-        1 => "a\0{0,3}",
+        1 => "a\u{1}{0,3}",
     ]
 }
 

@@ -18,7 +18,7 @@ pub struct Rocksdb {
 impl Rocksdb {
     pub fn open(directory: &Path, sync: Sync) -> Result<Self> {
         let mut table = BlockBasedOptions::default();
-        table.set_block_cache(&Cache::new_lru_cache(512 << 20));
+        table.set_block_cache(&Cache::new_lru_cache(512 << 20)?);
         table.set_bloom_filter(10.0, false);
         let mut options = Options::default();
         options.create_if_missing(true);

@@ -1,0 +1,264 @@
+//! Standing for election, voting, winning; and who may disturb whom.
+//!
+//! Before a member stands it asks around whether it would win ([`Message::PreVote`]): who hears from a leader says no, so a
+//! member that was cut off, or that has an old log, comes back without anybody's term rising.
+
+use std::collections::BTreeMap;
+
+use super::quorum::{Tally, tally};
+use super::random::Random;
+use super::{Lease, Message, Output, Raft, Settings, State};
+use crate::entry::{EntryId, HardState};
+use crate::types::{BootId, MemberId, Term, Timestamp};
+
+/// Who has said what to a candidacy.
+pub(super) type Votes = BTreeMap<MemberId, bool>;
+
+/// The timer of a member that does not lead.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Election {
+    /// Ticks since the timer was started.
+    elapsed: u32,
+    /// When it is over.
+    timeout: u32,
+    /// Ticks since the leader was heard from; large when there is none.
+    silence: u32,
+    /// The connection to the leader has broken: it counts as silent.
+    is_cut_off: bool,
+    /// For so many ticks this member votes for nobody: before it was restarted it may have promised not to.
+    quiet: u32,
+}
+
+impl Election {
+    pub(super) fn new(settings: &Settings, random: &mut Random, term: Term) -> Self {
+        // Who has never been in a term has never promised anything.
+        let quiet = if term == Term::default() { 0 } else { settings.election_ticks_min };
+        let mut election = Self { elapsed: 0, timeout: 0, silence: u32::MAX, is_cut_off: false, quiet };
+        election.restart(settings, random);
+        election
+    }
+
+    /// Waits anew, for a time drawn at random, so that members rarely stand together.
+    pub(super) fn restart(&mut self, settings: &Settings, random: &mut Random) {
+        self.elapsed = 0;
+        self.timeout = random.between(settings.election_ticks_min, settings.election_ticks_max);
+    }
+
+    /// Waits anew, but hardly.
+    fn hurry(&mut self, settings: &Settings, random: &mut Random) {
+        self.is_cut_off = true;
+        self.elapsed = 0;
+        self.timeout = random.between(0, settings.failover_ticks_max);
+    }
+
+    /// A leader was heard from.
+    pub(super) fn heard(&mut self, settings: &Settings, random: &mut Random) {
+        self.silence = 0;
+        self.elapsed = 0;
+        if self.is_cut_off {
+            self.is_cut_off = false;
+            self.restart(settings, random);
+        }
+    }
+
+    /// Returns whether the time is up.
+    fn tick(&mut self) -> bool {
+        self.elapsed = self.elapsed.saturating_add(1);
+        self.silence = self.silence.saturating_add(1);
+        self.quiet = self.quiet.saturating_sub(1);
+        self.elapsed >= self.timeout
+    }
+}
+
+impl Raft {
+    pub(super) fn tick(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
+        if self.is_stopped {
+            return;
+        }
+        self.writes.tick();
+        self.tick_callers();
+        if let State::Leader(_) = self.state {
+            return self.tick_leader(now, outputs);
+        }
+        if self.election.tick() {
+            self.election.restart(&self.settings, &mut self.random);
+            if self.may_stand() {
+                self.ask_whether_to_stand(outputs);
+            }
+        }
+    }
+
+    /// Whether this member may be elected at all. A learner and a member that was removed may not, nor does one whose disk
+    /// stalls: it could not vote for itself.
+    fn may_stand(&self) -> bool {
+        !self.is_stopped
+            && self.configs.current().is_voter(self.id)
+            && self.writes.age() <= self.settings.election_ticks_max
+    }
+
+    /// Whether a leader is known to be there, or was perhaps promised so before a restart: then nobody else gets a vote.
+    pub(super) fn is_loyal(&self) -> bool {
+        let Election { silence, is_cut_off, quiet, .. } = self.election;
+        let has_heard = silence < self.settings.election_ticks_min;
+        // A lease counts on the promise that goes with having heard a leader, whatever has happened since.
+        let believes = self.settings.lease.is_some() || self.leader.is_some() && !is_cut_off;
+        matches!(self.state, State::Leader(_)) || has_heard && believes || quiet > 0
+    }
+
+    /// The connection to the leader has broken. It may have died, and then others are cut off too; where only this
+    /// connection broke, they still hear from it and refuse the pre-vote.
+    pub(super) fn lose_leader(&mut self) {
+        let is_waiting = matches!(self.state, State::Follower);
+        if is_waiting && self.settings.lease.is_none() && self.configs.current().is_voter(self.id) {
+            self.election.hurry(&self.settings, &mut self.random);
+        }
+    }
+
+    /// Asks whether it would be elected in the next term.
+    fn ask_whether_to_stand(&mut self, outputs: &mut Vec<Output>) {
+        self.become_follower(self.hard_state.term, None);
+        self.state = State::PreCandidate(Votes::from([(self.id, true)]));
+        let (term, last) = (self.hard_state.term.next(), self.log.last());
+        for peer in self.other_voters() {
+            self.pen().send(peer, Message::PreVote { term, last }, outputs);
+        }
+        self.decide_pre_vote(outputs);
+    }
+
+    pub(super) fn answer_pre_vote(
+        &mut self,
+        from: MemberId,
+        term: Term,
+        last: EntryId,
+        outputs: &mut Vec<Output>,
+    ) {
+        if self.tell_of_removal(from, outputs) {
+            return;
+        }
+        // The answer names the term that was asked about: for one who is behind, the own one would be too old to count.
+        let granted = term > self.hard_state.term && last >= self.log.last() && !self.is_loyal();
+        self.pen().send(from, Message::PreVoteAnswer { term, granted }, outputs);
+    }
+
+    pub(super) fn count_pre_vote(
+        &mut self,
+        from: MemberId,
+        term: Term,
+        granted: bool,
+        outputs: &mut Vec<Output>,
+    ) {
+        if let State::PreCandidate(votes) = &mut self.state
+            && term == self.hard_state.term.next()
+        {
+            votes.insert(from, granted);
+            self.decide_pre_vote(outputs);
+        }
+    }
+
+    fn decide_pre_vote(&mut self, outputs: &mut Vec<Output>) {
+        let State::PreCandidate(votes) = &self.state else { return };
+        match tally(self.configs.current(), |member| votes.get(&member).copied()) {
+            Tally::Won => self.stand(false, outputs),
+            Tally::Lost => self.become_follower(self.hard_state.term, None),
+            Tally::Open => {}
+        }
+    }
+
+    /// Stands for election because the owner says so.
+    pub(super) fn stand_unasked(&mut self, outputs: &mut Vec<Output>) {
+        if self.may_stand() && !matches!(self.state, State::Leader(_) | State::Candidate { .. }) {
+            self.stand(false, outputs);
+        }
+    }
+
+    /// Stands for election: begins a new term with a vote for itself.
+    pub(super) fn stand(&mut self, is_transfer: bool, outputs: &mut Vec<Output>) {
+        self.become_follower(self.hard_state.term.next(), None);
+        self.hard_state.vote = Some(self.id);
+        let write = self.persist(Default::default(), outputs);
+        self.state = State::Candidate { votes: Votes::new(), write };
+        let (boot, last) = (self.hard_state.boot, self.log.last());
+        for peer in self.other_voters() {
+            // Not before the log that it advertises is durable, and the term: what a crash takes back, nobody must have
+            // voted for.
+            self.send_when_durable(peer, Message::Vote { boot, last, is_transfer }, outputs);
+        }
+    }
+
+    pub(super) fn answer_vote(
+        &mut self,
+        from: MemberId,
+        boot: BootId,
+        last: EntryId,
+        is_transfer: bool,
+        outputs: &mut Vec<Output>,
+    ) {
+        if self.tell_of_removal(from, outputs) {
+            return;
+        }
+        let HardState { term, vote, .. } = self.hard_state;
+        // Whether this member is a voter is for the candidate to judge: it may know a newer configuration.
+        let is_free = vote == Some(from) || vote.is_none() && self.leader.is_none();
+        let is_bound = self.is_loyal() && !is_transfer;
+        if !is_free || is_bound || last < self.log.last() {
+            return self.pen().send(from, Message::VoteAnswer { boot, granted: false }, outputs);
+        }
+        if vote.is_none() {
+            self.hard_state.vote = Some(from);
+            self.is_unwritten = true;
+        }
+        self.become_follower(term, None);
+        self.send_when_durable(from, Message::VoteAnswer { boot, granted: true }, outputs);
+    }
+
+    pub(super) fn count_vote(
+        &mut self,
+        now: Timestamp,
+        from: MemberId,
+        boot: BootId,
+        granted: bool,
+        outputs: &mut Vec<Output>,
+    ) {
+        // A vote for an earlier life was for a log that may be lost.
+        if let State::Candidate { votes, .. } = &mut self.state
+            && boot == self.hard_state.boot
+        {
+            votes.insert(from, granted);
+            self.decide_vote(now, outputs);
+        }
+    }
+
+    /// The own vote counts like any other: once it is durable.
+    pub(super) fn count_own_vote(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
+        if let State::Candidate { votes, write } = &mut self.state
+            && self.writes.is_durable(*write)
+            && votes.insert(self.id, true).is_none()
+        {
+            self.decide_vote(now, outputs);
+        }
+    }
+
+    fn decide_vote(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
+        let State::Candidate { votes, .. } = &self.state else { return };
+        match tally(self.configs.current(), |member| votes.get(&member).copied()) {
+            Tally::Won => self.take_office(now, outputs),
+            Tally::Lost => self.become_follower(self.hard_state.term, None),
+            Tally::Open => {}
+        }
+    }
+
+    pub(super) fn other_voters(&self) -> Vec<MemberId> {
+        let config = self.configs.current();
+        config.members().filter(|&member| member != self.id && config.is_voter(member)).collect()
+    }
+}
+
+impl Lease {
+    /// For how many milliseconds after it sent what a follower has answered a leader can be sure that the follower
+    /// votes for nobody else.
+    pub(super) fn promise_ms(self, settings: &Settings) -> u64 {
+        // The first tick may come right after the leader was heard.
+        let ticks = u64::from(settings.election_ticks_min - 1);
+        ticks * u64::from(self.tick_ms) * u64::from(100 - self.drift_percent) / 100
+    }
+}

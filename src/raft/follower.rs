@@ -1,0 +1,149 @@
+//! A follower takes entries.
+
+use super::{AppendOutcome, FAR, Message, Output, Raft, State};
+use crate::entry::{Entry, EntryId, Payload, WriteSet};
+use crate::raft::interface::Stop;
+use crate::types::{LogIndex, MemberId, Term, Timestamp};
+
+/// What a message of a leader asks to be repeated in the answer.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Stamp {
+    pub(super) round: u64,
+    pub(super) clock: Timestamp,
+}
+
+/// The answer that nothing was taken.
+pub(super) fn refusal(prev: LogIndex, hint: EntryId, stamp: Stamp, room: u64) -> Message {
+    let Stamp { round, clock } = stamp;
+    Message::AppendAnswer { outcome: AppendOutcome::Missing { prev, hint }, round, clock, room }
+}
+
+/// Whether a leader of `term` can have sent these entries.
+pub(super) fn check_entries(prev: EntryId, entries: &[Entry], term: Term) -> Result<(), &'static str> {
+    let mut before = prev;
+    if prev.index.get() > FAR || prev.term > term {
+        return Err("no leader of this term has such an entry");
+    }
+    for Entry { id, .. } in entries {
+        if id.index != before.index.next() || id.term < before.term || id.term > term {
+            return Err("the entries do not follow each other");
+        }
+        before = *id;
+    }
+    let is_sorted = entries.is_sorted_by_key(|entry| entry.time);
+    if is_sorted { Ok(()) } else { Err("log time goes back") }
+}
+
+impl Raft {
+    /// Follows the leader of this term. False, with a fault, when that cannot be the leader.
+    pub(super) fn follow_leader(&mut self, leader: MemberId, outputs: &mut Vec<Output>) -> bool {
+        let is_other = self.leader.is_some_and(|known| known != leader);
+        if is_other || matches!(self.state, State::Leader(_)) {
+            outputs.push(Output::Fault { member: leader, what: "another leads in this term" });
+            return false;
+        }
+        if self.leader.is_none() || !matches!(self.state, State::Follower) {
+            self.become_follower(self.hard_state.term, Some(leader));
+        }
+        self.election.heard(&self.settings, &mut self.random);
+        true
+    }
+
+    /// Takes the entries that follow `prev`, if this log has that one.
+    #[expect(clippy::too_many_arguments, reason = "they are the message's fields")]
+    pub(super) fn take_entries(
+        &mut self,
+        leader: MemberId,
+        prev: EntryId,
+        mut entries: Vec<Entry>,
+        committed: LogIndex,
+        matched: LogIndex,
+        stamp: Stamp,
+        outputs: &mut Vec<Output>,
+    ) {
+        if matched > self.log.last().index {
+            // This member has said that it has these entries, in this term, in which nobody can have taken them back.
+            return self.stop(Some(Stop::LostData), outputs);
+        }
+        let before = self.log.before().index;
+        if prev.index < before {
+            // The leader does not know that it needs nothing of what the snapshot covers.
+            return self.answer_matched(leader, before, false, stamp, outputs);
+        }
+        if !self.log.has(prev) {
+            let hint = self.log.newest_common(prev);
+            return self.pen().send(leader, refusal(prev.index, hint, stamp, self.room()), outputs);
+        }
+        let upto = entries.last().map_or(prev, |entry| entry.id).index;
+        let has_entries = !entries.is_empty();
+        // A message may be late and short: what is here already stays, and so does what follows it.
+        let known = entries.iter().take_while(|entry| self.log.has(entry.id)).count();
+        entries.drain(..known);
+        if !self.take_new(leader, entries, committed.min(upto), outputs) {
+            return;
+        }
+        self.answer_matched(leader, upto, has_entries, stamp, outputs);
+        self.hand_out(outputs);
+    }
+
+    /// Takes entries that this log does not have, in the place of those that it has there. False, with a fault, when
+    /// these are committed.
+    fn take_new(
+        &mut self,
+        leader: MemberId,
+        entries: Vec<Entry>,
+        committed: LogIndex,
+        outputs: &mut Vec<Output>,
+    ) -> bool {
+        let first = entries.first().map(|entry| entry.id.index);
+        let truncate_from = first.filter(|first| *first <= self.log.last().index);
+        if let Some(from) = truncate_from {
+            if from <= self.committed {
+                let what = "it would overwrite what is committed";
+                outputs.push(Output::Fault { member: leader, what });
+                return false;
+            }
+            self.log.truncate(from);
+            self.configs.truncate(from);
+        }
+        for entry in &entries {
+            if let Payload::Config(config) = &entry.payload {
+                self.configs.push(entry.id.index, config.clone());
+            }
+            self.log.push(entry.clone());
+        }
+        self.commit_to(committed);
+        if !entries.is_empty() {
+            self.persist(WriteSet { truncate_from, entries, ..WriteSet::default() }, outputs);
+        }
+        true
+    }
+
+    /// Says that this log is the leader's up to `upto`: once that is durable, or as far as it is.
+    pub(super) fn answer_matched(
+        &mut self,
+        leader: MemberId,
+        upto: LogIndex,
+        is_worth_waiting: bool,
+        stamp: Stamp,
+        outputs: &mut Vec<Output>,
+    ) {
+        let Stamp { round, clock } = stamp;
+        let durable = self.writes.durable();
+        let matched = if is_worth_waiting { upto } else { upto.min(durable) };
+        let outcome = AppendOutcome::Matched(matched);
+        let answer = Message::AppendAnswer { outcome, round, clock, room: self.room() };
+        if matched <= durable {
+            // Heartbeats are never behind a disk.
+            self.pen().send(leader, answer, outputs);
+        } else {
+            self.send_when_durable(leader, answer, outputs);
+        }
+    }
+
+    /// How many bytes of entries this member can take: what waits to be applied counts.
+    fn room(&self) -> u64 {
+        let waiting = self.log.bytes_after(self.applied.index).saturating_add(self.proposals.backlog);
+        self.settings.uncommitted_bytes.saturating_sub(waiting)
+    }
+}

@@ -1,0 +1,119 @@
+//! What a member does that is a majority alone; the scripts in `tests/scripts/raft` play clusters.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::entry::{Entry, Payload};
+use crate::types::Term;
+
+const ME: MemberId = MemberId::new(1);
+
+fn alone(known: Known) -> Raft {
+    Raft::new(ME, Settings::default(), known, 1)
+}
+
+fn founder() -> Known {
+    Known::founder(Config::alone(ME))
+}
+
+fn step(raft: &mut Raft, now: u64, input: Input) -> Vec<Output> {
+    let mut outputs = Vec::new();
+    raft.step(Timestamp::new(now), input, &mut outputs);
+    outputs
+}
+
+fn leader() -> Raft {
+    let mut raft = alone(founder());
+    step(&mut raft, 10, Input::Campaign);
+    step(&mut raft, 10, Input::Persisted(1));
+    step(&mut raft, 10, Input::Persisted(2));
+    assert_eq!(raft.role(), Role::Leader);
+    raft
+}
+
+fn command(text: &str) -> Arc<[u8]> {
+    text.as_bytes().into()
+}
+
+#[test]
+fn leads_only_once_its_own_vote_is_durable() {
+    let mut raft = alone(founder());
+    let outputs = step(&mut raft, 10, Input::Campaign);
+    let hard_state = HardState { term: Term::new(1), vote: Some(ME), boot: raft.boot() };
+    let write = WriteSet { hard_state: Some(hard_state), ..WriteSet::default() };
+    assert_eq!(outputs, [Output::Persist { sequence: 1, write }]);
+    assert_eq!(raft.role(), Role::Candidate);
+    let refused = step(&mut raft, 10, Input::Propose(vec![command("a")]));
+    assert_eq!(refused, [Output::Refuse { commands: vec![command("a")], reason: Refusal::NoLeader }]);
+    step(&mut raft, 10, Input::Persisted(1));
+    assert_eq!(raft.role(), Role::Leader);
+}
+
+#[test]
+fn a_new_log_begins_with_the_members() {
+    let mut raft = alone(founder());
+    step(&mut raft, 10, Input::Campaign);
+    let outputs = step(&mut raft, 10, Input::Persisted(1));
+    let [Output::Persist { write, .. }] = &outputs[..] else { panic!("{outputs:?}") };
+    assert!(matches!(&write.entries[..], [Entry { payload: Payload::Config(_), .. }]));
+}
+
+#[test]
+fn commits_what_is_durable_and_no_more() {
+    let mut raft = leader();
+    assert!(matches!(
+        step(&mut raft, 20, Input::Propose(vec![command("a")]))[..],
+        [Output::Persist { sequence: 3, .. }]
+    ));
+    step(&mut raft, 21, Input::Propose(vec![command("b"), command("c")]));
+    let outputs = step(&mut raft, 22, Input::Persisted(3));
+    let [Output::Apply(entries)] = &outputs[..] else { panic!("{outputs:?}") };
+    assert_eq!(
+        entries.iter().map(|entry| &entry.payload).collect::<Vec<_>>(),
+        [&Payload::Command(command("a"))]
+    );
+    let outputs = step(&mut raft, 23, Input::Persisted(4));
+    let [Output::Apply(entries)] = &outputs[..] else { panic!("{outputs:?}") };
+    assert_eq!(entries.len(), 2);
+    assert_eq!(raft.applied().index, LogIndex::new(4));
+}
+
+#[test]
+fn log_time_never_goes_back() {
+    let mut raft = leader();
+    step(&mut raft, 50, Input::Propose(vec![command("a")]));
+    let outputs = step(&mut raft, 40, Input::Propose(vec![command("b")]));
+    let [Output::Persist { write, .. }] = &outputs[..] else { panic!("{outputs:?}") };
+    assert_eq!(write.entries[0].time, Timestamp::new(50));
+}
+
+#[test]
+fn what_earlier_terms_left_is_committed_with_the_first_entry_of_the_new_one() {
+    let last = EntryId { term: Term::new(3), index: LogIndex::new(7) };
+    let mut known = Known::restored(last, Timestamp::default(), Config::alone(ME));
+    known.hard_state.term = Term::new(3);
+    let mut raft = alone(known);
+    step(&mut raft, 10, Input::Campaign);
+    let outputs = step(&mut raft, 10, Input::Persisted(1));
+    let [Output::Persist { write, .. }] = &outputs[..] else { panic!("{outputs:?}") };
+    assert_eq!(write.entries[0].id, EntryId { term: Term::new(4), index: LogIndex::new(8) });
+    assert_eq!(write.entries[0].payload, Payload::Noop);
+}
+
+#[test]
+fn a_failed_disk_ends_the_reign() {
+    let mut raft = leader();
+    step(&mut raft, 20, Input::Propose(vec![command("a")]));
+    assert_eq!(step(&mut raft, 20, Input::PersistFailed), []);
+    let refused = step(&mut raft, 20, Input::Propose(vec![command("b")]));
+    assert_eq!(refused, [Output::Refuse { commands: vec![command("b")], reason: Refusal::Stopped }]);
+}
+
+#[test]
+fn a_majority_is_not_reached_alone_among_three() {
+    let voters = [1, 2, 3].map(MemberId::new).into();
+    let mut raft = alone(Known::founder(Config { voters, ..Config::default() }));
+    step(&mut raft, 10, Input::Campaign);
+    assert_eq!(step(&mut raft, 10, Input::Persisted(1)), []);
+    assert_eq!(raft.role(), Role::Candidate);
+}
