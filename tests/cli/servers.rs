@@ -16,6 +16,8 @@ pub(crate) const PEER_URL: &str = "http://127.0.0.1:9";
 pub(crate) struct Server {
     child: Child,
     pub(crate) url: String,
+    /// The id of the member, once it is known.
+    pub(crate) id: String,
     directory: TempDir,
     /// What `spinney serve` says, line by line.
     log: Option<BufReader<ChildStderr>>,
@@ -73,7 +75,7 @@ impl Server {
                 break url.trim().to_owned();
             }
         };
-        Self { child, url, directory, log: Some(log) }
+        Self { child, url, id: String::new(), directory, log: Some(log) }.identified()
     }
 
     /// The real etcd, if it is installed.
@@ -90,13 +92,20 @@ impl Server {
             command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", PEER_URL]);
             command.args(["--initial-cluster", &format!("default={PEER_URL}")]);
             let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-            let mut server = Self { child, url: client, directory, log: None };
+            let mut server = Self { child, url: client, id: String::new(), directory, log: None };
             if server.comes_up() {
-                return Some(server);
+                return Some(server.identified());
             }
             return Some(Self::etcd().expect("it is installed"));
         }
         None
+    }
+
+    fn identified(mut self) -> Self {
+        let members = self.request("GET", "/v2/members", "");
+        let (_, rest) = members.split_once("\"id\":\"").unwrap_or_else(|| panic!("{members}"));
+        self.id = rest[..rest.find('"').unwrap()].to_owned();
+        self
     }
 
     fn comes_up(&mut self) -> bool {

@@ -102,6 +102,10 @@ fn words(command: &str, base: u64) -> Vec<String> {
 /// `text` without what differs from server to server.
 fn mask(text: &str, server: &Server, base: u64) -> String {
     let text = text.replace(&server.url, "<url>").replace(PEER_URL, "<peer>");
+    let id = &server.id;
+    let text = text.replace(&format!("{id}: name="), "<id>: name=");
+    let text = text.replace(&format!("member {id} is"), "member <id> is");
+    let text = text.replace(&format!("member remove {id}\n"), "member remove <id>\n");
     let text = mask_after(&text, "\"expiration\":\"", "<moment>", |c| c != '"');
     let text = mask_after(&text, "\"ttl\":", "<ttl>", |c: char| c.is_ascii_digit());
     let text = mask_after(&text, "TTL: ", "<ttl>", |c: char| c.is_ascii_digit());
@@ -121,9 +125,7 @@ fn mask_word(word: &str, base: u64) -> String {
     match word.parse::<u64>() {
         Ok(number) if number >= base && number < base + REACH => format!("+{}", number - base),
         Ok(number) if number < base && number + REACH > base => format!("-{}", base - number),
-        Ok(_) => word.to_owned(),
-        Err(_) if word.len() >= 12 && word.bytes().all(|byte| byte.is_ascii_hexdigit()) => "<id>".to_owned(),
-        Err(_) => word.to_owned(),
+        Ok(_) | Err(_) => word.to_owned(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs as _};
 
 use super::plan::Tls;
-use crate::http::Server;
+use crate::http::{self, Server};
 
 /// The URL of a place to listen at, or of a member for others: scheme, host and port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,10 +106,15 @@ impl Listener {
     /// Adds this place to those of `server`.
     pub(super) fn serve(&self, server: Server, tls: Option<&Tls>) -> io::Result<Server> {
         let socket = self.socket.try_clone()?;
-        match tls.filter(|_| self.is_tls) {
-            None => Ok(server.listen(socket)),
-            Some(_) => Err(io::Error::other("TLS")),
-        }
+        let Some(files) = tls.filter(|_| self.is_tls) else {
+            return Ok(server.listen(socket));
+        };
+        let Tls { certificate, key, client_authorities } = files;
+        let tls = match client_authorities {
+            Some(authorities) => http::Tls::with_client_auth(certificate, key, authorities)?,
+            None => http::Tls::new(certificate, key)?,
+        };
+        Ok(server.listen_tls(socket, tls))
     }
 }
 
