@@ -3,10 +3,18 @@
 //! `UPDATE_SESSIONS=1 cargo test --features cli --test cli` records anew what etcdctl says to etcd, both of which must
 //! be installed then.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so")]
+
+#[path = "cli/own.rs"]
+mod own;
 #[path = "cli/servers.rs"]
 mod servers;
+#[path = "cli/serving.rs"]
+mod serving;
 #[path = "cli/session.rs"]
 mod session;
+#[path = "cli/watching.rs"]
+mod watching;
 
 use servers::{Server, etcdctl, spinney};
 use session::play_all;

@@ -78,7 +78,7 @@ fn dispatch(arguments: Arguments, notes: &[String]) -> Result<(), Failure> {
         Command::Serve(settings) => serve::run(&settings, notes),
         Command::Get(get) => commands::read::get(&session, &get),
         Command::Ls(ls) => commands::read::ls(&session, &ls),
-        //TMP Command::Tree(tree) => commands::tree::run(&session, &tree),
+        Command::Tree(tree) => commands::tree::run(&session, &tree),
         Command::Set(set) => commands::write::set(&session, &set),
         Command::Mk(mk) => commands::write::mk(&session, &mk),
         Command::Update(update) => commands::write::update(&session, &update),
@@ -89,9 +89,9 @@ fn dispatch(arguments: Arguments, notes: &[String]) -> Result<(), Failure> {
         Command::Updatedir(directory) => commands::write::updatedir(&session, &directory),
         Command::Watch(watch) => commands::watch::run(&session, &watch),
         Command::ExecWatch(watch) => commands::exec_watch::run(&session, &watch),
-        //TMP Command::Edit(edit) => commands::edit::run(&session, &edit),
-        //TMP Command::Export(export) => commands::export::run(&session, &export),
-        //TMP Command::Import(import) => commands::import::run(&session, &import),
+        Command::Edit(edit) => commands::edit::run(&session, &edit),
+        Command::Export(export) => commands::export::run(&session, &export),
+        Command::Import(import) => commands::import::run(&session, &import),
         Command::ClusterHealth(health) => commands::health::run(&session, &health),
         Command::Member(member) => commands::member::run(&session, &member),
         Command::User(user) => commands::user::run(&session, &user),
@@ -99,7 +99,6 @@ fn dispatch(arguments: Arguments, notes: &[String]) -> Result<(), Failure> {
         Command::Auth(auth) => commands::auth::run(&session, &auth),
         Command::Backup(backup) => commands::backup::run(&backup),
         Command::Completions(completions) => commands::completions::run(&completions),
-        _ => todo!(), //TMP
     }
 }
 

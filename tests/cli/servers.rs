@@ -64,7 +64,10 @@ impl Server {
     pub(crate) fn spinney_in(directory: TempDir, flags: &[&str]) -> Self {
         let mut command = spinney();
         command.args(["serve", "--listen-client-urls", "http://127.0.0.1:0", "--data-dir"]);
-        command.arg(directory.path().join("data")).args(["--initial-advertise-peer-urls", PEER_URL]).args(flags);
+        command
+            .arg(directory.path().join("data"))
+            .args(["--initial-advertise-peer-urls", PEER_URL])
+            .args(flags);
         let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let mut said = String::new();
@@ -81,24 +84,22 @@ impl Server {
     /// The real etcd, if it is installed.
     pub(crate) fn etcd() -> Option<Self> {
         let program = installed("etcd")?;
-        let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         // Another program may take the ports between our leaving and etcd's taking them: then once more.
-        for _ in 0..5 {
-            let (client, peer) = (free_url(), free_url());
-            let mut command = Command::new(&program);
-            forget_settings(&mut command);
-            command.args(["--enable-v2", "--name", "default", "--data-dir"]).arg(directory.path().join("data"));
-            command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
-            command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", PEER_URL]);
-            command.args(["--initial-cluster", &format!("default={PEER_URL}")]);
-            let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-            let mut server = Self { child, url: client, id: String::new(), directory, log: None };
-            if server.comes_up() {
-                return Some(server.identified());
-            }
-            return Some(Self::etcd().expect("it is installed"));
-        }
-        None
+        (0..5).find_map(|_| Self::try_etcd(&program))
+    }
+
+    fn try_etcd(program: &Path) -> Option<Self> {
+        let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let (url, peer) = (free_url(), free_url());
+        let mut command = Command::new(program);
+        forget_settings(&mut command);
+        command.args(["--enable-v2", "--name", "default", "--data-dir"]).arg(directory.path().join("data"));
+        command.args(["--listen-client-urls", &url, "--advertise-client-urls", &url]);
+        command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", PEER_URL]);
+        command.args(["--initial-cluster", &format!("default={PEER_URL}")]);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut server = Self { child, url, id: String::new(), directory, log: None };
+        server.comes_up().then(|| server.identified())
     }
 
     fn identified(mut self) -> Self {
@@ -168,7 +169,9 @@ impl Server {
         let mut answers = BufReader::new(connection.try_clone().unwrap());
         let mut connection = connection;
         for _ in 0..writes {
-            connection.write_all(request("PUT", "/v2/keys/_raise", "value=1", "keep-alive").as_bytes()).unwrap();
+            connection
+                .write_all(request("PUT", "/v2/keys/_raise", "value=1", "keep-alive").as_bytes())
+                .unwrap();
             let mut length = 0;
             loop {
                 let mut line = String::new();

@@ -92,7 +92,10 @@ fn words(command: &str, base: u64) -> Vec<String> {
         }
     }
     words.extend(word);
-    let index = |word: String| match word.split_once("{+").and_then(|(head, rest)| Some((head, rest.split_once('}')?))) {
+    let index = |word: String| match word
+        .split_once("{+")
+        .and_then(|(head, rest)| Some((head, rest.split_once('}')?)))
+    {
         Some((head, (offset, tail))) => format!("{head}{}{tail}", base + offset.parse::<u64>().unwrap()),
         None => word,
     };
@@ -160,7 +163,8 @@ pub(crate) fn play_all(server: &Server, client: &dyn Fn() -> Command, record: bo
             std::fs::write(&file, &played).unwrap();
         } else if played != recorded {
             let difference = similar::TextDiff::from_lines(&recorded, &played);
-            let difference = difference.unified_diff().context_radius(1).header("recorded", "played").to_string();
+            let difference =
+                difference.unified_diff().context_radius(1).header("recorded", "played").to_string();
             different.push(format!("{}:\n{difference}", file.display()));
         }
     }

@@ -82,6 +82,8 @@ impl<'a> Reader<'a> {
                     let switches = flag.name.chars().map(|switch| OsString::from(format!("-{switch}")));
                     self.flags.extend(switches);
                 }
+                // clap knows what was meant, perhaps.
+                None if !self.is_client() => self.flags.push(word),
                 None => return Err(self.wrong(format!("flag provided but not defined: -{}", flag.name))),
             }
         } else if self.command.has_subcommands() {
@@ -119,9 +121,13 @@ impl<'a> Reader<'a> {
     fn find(&self, name: &str) -> Option<(&'a Arg, bool)> {
         let of = |command: &'a Command| command.get_arguments().find(|arg| is_called(arg, name));
         let own = of(self.command).map(|arg| (arg, self.path.is_empty()));
-        // A server has connections of its own kind, with flags of the same names.
-        let is_client = self.path.first().is_none_or(|command| command != "serve");
-        own.or_else(|| of(self.program).filter(|_| is_client).map(|arg| (arg, true)))
+        own.or_else(|| of(self.program).filter(|_| self.is_client()).map(|arg| (arg, true)))
+    }
+
+    /// Whether the command asks servers. One that is a server has connections of its own kind, with flags of the same
+    /// names.
+    fn is_client(&self) -> bool {
+        self.path.first().is_none_or(|command| command != "serve")
     }
 
     fn is_cluster_of_switches(&self, name: &str) -> bool {

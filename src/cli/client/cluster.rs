@@ -27,10 +27,6 @@ impl Cluster {
         endpoints.iter().map(Endpoint::to_string).collect::<Vec<_>>().join(separator)
     }
 
-    pub(crate) fn transport(&self) -> &Transport {
-        &self.transport
-    }
-
     /// Goes by what the members say of themselves from now on.
     ///
     /// # Errors

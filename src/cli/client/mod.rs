@@ -24,7 +24,7 @@ mod members;
 mod request;
 mod transport;
 
-pub(crate) use auth::{Access, Role};
+pub(crate) use auth::Access;
 pub(crate) use cluster::Cluster;
 pub(crate) use deadline::Deadline;
 pub(crate) use endpoint::Endpoint;
@@ -32,5 +32,5 @@ pub(crate) use error::ClientError;
 pub(crate) use escape::{clean_path, quoted};
 pub(crate) use keys::{Answer, Exist, Get, Node, Put, Remove, Watcher};
 pub(crate) use members::{Member, check_peer_url};
-pub(crate) use request::{Reply, Request};
+pub(crate) use request::Request;
 pub(crate) use transport::{Credentials, TlsFiles, Transport};
