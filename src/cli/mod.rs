@@ -130,14 +130,19 @@ fn refused(program: &mut clap::Command, error: &clap::Error) -> Failure {
         Some(ContextValue::String(text)) => Some(text.as_str()),
         _ => None,
     };
-    let (Some(argument), Some(value)) =
-        (context(ContextKind::InvalidArg), context(ContextKind::InvalidValue))
-    else {
+    let Some(argument) = context(ContextKind::InvalidArg) else {
         return Failure::plain(error.render().to_string().trim_end());
     };
-    if error.kind() != ErrorKind::ValueValidation || !error.to_string().contains("parse error") {
-        return Failure::plain(error.render().to_string().trim_end());
+    if error.kind() == ErrorKind::UnknownArgument {
+        let name = argument.trim_start_matches('-');
+        let meant = context(ContextKind::SuggestedArg);
+        let meant = meant.map_or_else(|| "see --help".to_owned(), |flag| format!("did you mean {flag}?"));
+        return Failure::plain(format_args!("flag provided but not defined: -{name}; {meant}"));
     }
+    let value = context(ContextKind::InvalidValue).filter(|_| error.to_string().contains("parse error"));
+    let (ErrorKind::ValueValidation, Some(value)) = (error.kind(), value) else {
+        return Failure::plain(error.render().to_string().trim_end());
+    };
     let name = argument.split([' ', '=']).next().unwrap_or(argument).trim_start_matches('-');
     let is_global = program.get_arguments().any(|arg| arg.get_long() == Some(name));
     let what = format!("invalid value {} for flag -{name}: parse error", client::quoted(value));
