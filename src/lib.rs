@@ -62,8 +62,11 @@ mod event;
 pub mod http;
 mod key;
 mod member;
+#[cfg(feature = "cluster")]
+mod net;
 mod node;
 mod raft;
+mod replica;
 mod session;
 mod store;
 mod tree;
@@ -112,6 +115,15 @@ pub mod internals {
     }
     /// The number of a member's life.
     pub use crate::types::BootId;
+    /// A member without threads, clock or sockets.
+    pub mod replica {
+        pub use crate::replica::*;
+    }
+    /// Bytes between members.
+    #[cfg(feature = "cluster")]
+    pub mod net {
+        pub use crate::net::*;
+    }
     /// The consensus core.
     pub mod raft {
         pub use crate::raft::*;

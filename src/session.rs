@@ -67,6 +67,12 @@ impl Sessions {
         }
     }
 
+    /// Whether proposals of `member` are applied at all.
+    #[must_use]
+    pub fn knows(&self, member: MemberId) -> bool {
+        self.rows.contains_key(&member)
+    }
+
     /// Whether the proposal with this session was applied.
     #[must_use]
     pub fn is_applied(&self, session: Session) -> bool {

@@ -8,6 +8,15 @@ use std::path::Path;
 
 #[path = "../fuzz/bodies/command.rs"]
 mod command;
+#[cfg(feature = "cluster")]
+#[path = "../fuzz/bodies/frame.rs"]
+mod frame;
+#[cfg(feature = "cluster")]
+#[path = "../fuzz/bodies/handshake.rs"]
+mod handshake;
+#[cfg(feature = "http")]
+#[path = "../fuzz/bodies/http_request.rs"]
+mod http_request;
 #[path = "../fuzz/bodies/image.rs"]
 mod image;
 #[path = "../fuzz/bodies/key.rs"]
@@ -47,6 +56,24 @@ fn log_recovery() {
 #[test]
 fn snapshot() {
     replay("snapshot", snapshot::run);
+}
+
+#[cfg(feature = "cluster")]
+#[test]
+fn frame() {
+    replay("frame", frame::run);
+}
+
+#[cfg(feature = "cluster")]
+#[test]
+fn handshake() {
+    replay("handshake", handshake::run);
+}
+
+#[cfg(feature = "http")]
+#[test]
+fn http_request() {
+    replay("http_request", http_request::run);
 }
 
 fn replay(target: &str, run: impl Fn(&[u8])) {

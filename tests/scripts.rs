@@ -5,12 +5,20 @@
 
 #![expect(clippy::unwrap_used, reason = "what is not as expected fails the test")]
 
+mod cluster;
+#[path = "scripts/raft.rs"]
+mod raft;
 #[path = "scripts/tree.rs"]
 mod tree;
 #[path = "scripts/wal.rs"]
 mod wal;
 
 use std::path::Path;
+
+#[test]
+fn raft() {
+    play_all("raft", raft::Runner::new);
+}
 
 #[test]
 fn tree() {

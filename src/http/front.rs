@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use super::auth::Credentials;
 use super::connection;
 use super::cors::Cors;
+use super::keys::Written;
 use super::limits::Limits;
 use super::metrics::Metrics;
 use super::refusal::Refusal;
@@ -50,6 +51,7 @@ pub(super) struct Front {
     stats: Stats,
     counters: Metrics,
     credentials: Credentials,
+    written: Arc<Written>,
     /// Places for those who wait.
     places: Arc<Semaphore>,
     /// Whether the server is stopping; `None` where nobody stops it.
@@ -69,7 +71,7 @@ impl Front {
         let cluster_id =
             HeaderValue::try_from(short_id(cluster)).expect("hexadecimal digits can stand in a header");
         let (started, stats, counters) = (store.now(), Stats::default(), Metrics::new());
-        let credentials = Credentials::new();
+        let (credentials, written) = (Credentials::new(), Arc::default());
         Self {
             store,
             cluster_id,
@@ -81,6 +83,7 @@ impl Front {
             stats,
             counters,
             credentials,
+            written,
             places,
             stop,
         }
@@ -104,6 +107,11 @@ impl Front {
 
     pub(super) fn credentials(&self) -> &Credentials {
         &self.credentials
+    }
+
+    /// The last change as text.
+    pub(super) fn written(&self) -> Arc<Written> {
+        Arc::clone(&self.written)
     }
 
     pub(super) fn member_id(&self) -> MemberId {

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::open::{FOUNDER, random, random_cluster, recover};
-use super::snapshot::{self, Meta};
 use super::{Member, Settings};
 use crate::codec;
 use crate::entry::{Config, EntryId};
 use crate::error::Error;
+use crate::replica::content::{self, Meta};
+use crate::session::Sessions;
 use crate::tree::Tree;
 use crate::types::{Index, LogIndex};
 use crate::wal::{
@@ -53,7 +54,7 @@ fn read_backup(reader: impl Read) -> Result<(Identity, Tree, Meta), Error> {
         what: format!("does not say what it holds: {error}"),
         source: None,
     })?;
-    let (tree, _) = snapshot::read(&mut backup, meta).map_err(|error| backup.error(error))?;
+    let tree = content::read(&mut backup, meta).map_err(|error| backup.error(error))?.tree;
     Ok((identity, tree, meta))
 }
 
@@ -82,7 +83,13 @@ pub(crate) fn restore(reader: impl Read, path: &Path, jump: u64) -> Result<Facts
         meta: codec::encode(&Meta { index, ..meta }),
     };
     let files = tree.file_count();
-    let content = snapshot::Content { meta, root: tree.root().clone(), files, history: Vec::new() };
+    let content = content::Content {
+        meta,
+        root: tree.root().clone(),
+        files,
+        history: Vec::new(),
+        sessions: Sessions::default(),
+    };
     wal::save_snapshot(&disk, &header, |writer| content.write(writer, &AtomicBool::new(false)))?;
     let settings = WalSettings { segment_bytes: Settings::default().segment_bytes, salt_seed: random() };
     Wal::create(disk, settings, identity, Some(last))?.close()?;

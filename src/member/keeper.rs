@@ -13,12 +13,13 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
-use super::snapshot::{Content, Meta};
 use super::turn::Crank;
 use super::{Durability, Member, Settings};
 use crate::codec;
 use crate::entry::{Config, EntryId, WriteSet};
 use crate::error::Error;
+use crate::replica::content::{Content, Meta};
+use crate::session::Sessions;
 use crate::types::Timestamp;
 use crate::wal::{self, Disk, Reserve, SnapshotHeader, SnapshotKind, SpareJob, Wal, WalError};
 
@@ -251,7 +252,8 @@ impl Member {
         let (root, files) = (tree.root().clone(), tree.file_count());
         drop(tree);
         // Whoever has the crank is the one who publishes: history is of the same moment.
-        let content = Content { meta, root, files, history: self.hub.history() };
+        let content =
+            Content { meta, root, files, history: self.hub.history(), sessions: Sessions::default() };
         (content, crank.raft.applied(), crank.raft.config().clone())
     }
 

@@ -30,7 +30,6 @@ mod pending;
 mod round;
 mod settings;
 mod slot;
-mod snapshot;
 mod sync;
 mod turn;
 

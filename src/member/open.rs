@@ -12,13 +12,13 @@ use parking_lot::{Condvar, Mutex};
 use super::clock::Clock;
 use super::keeper::Log;
 use super::round::Round;
-use super::snapshot::{self, Meta};
 use super::turn::Crank;
 use super::{Member, Settings};
 use crate::codec;
 use crate::entry::{Config, Entry, EntryId, Payload};
 use crate::error::Error;
 use crate::raft::{self, Known, Raft};
+use crate::replica::content::{self, Meta};
 use crate::tree::{Command, Effect, Tree};
 use crate::types::{ClusterId, Index, LogIndex, MemberId};
 use crate::wal::{
@@ -208,9 +208,9 @@ impl Recovered {
             let error = io::Error::new(io::ErrorKind::InvalidData, error);
             snapshot.error(error)
         })?;
-        let (tree, changes) = snapshot::read(&mut snapshot, meta).map_err(|error| snapshot.error(error))?;
-        self.tree = tree;
-        self.history = History::restore(settings.history, meta.index, changes);
+        let loaded = content::read(&mut snapshot, meta).map_err(|error| snapshot.error(error))?;
+        self.tree = loaded.tree;
+        self.history = History::restore(settings.history, meta.index, loaded.history);
         self.known = Known::restored(last, meta.time, config);
         self.saved = last;
         Ok(())

@@ -38,10 +38,16 @@ impl Election {
         election
     }
 
-    /// Waits anew, for a time drawn at random, so that members rarely stand together.
+    /// Waits anew, for a time drawn at random, so that members rarely stand together; for less while the leader is known
+    /// to be cut off, should two have done so nevertheless.
     pub(super) fn restart(&mut self, settings: &Settings, random: &mut Random) {
+        let Settings { failover_ticks_max, election_ticks_min, election_ticks_max, .. } = *settings;
+        let (least, most) = match self.is_cut_off {
+            true => (failover_ticks_max, election_ticks_min),
+            false => (election_ticks_min, election_ticks_max),
+        };
         self.elapsed = 0;
-        self.timeout = random.between(settings.election_ticks_min, settings.election_ticks_max);
+        self.timeout = random.between(least, most);
     }
 
     /// Waits anew, but hardly.
@@ -88,12 +94,17 @@ impl Raft {
         }
     }
 
-    /// Whether this member may be elected at all. A learner and a member that was removed may not, nor does one whose disk
-    /// stalls: it could not vote for itself.
+    /// Whether this member may be elected at all: not when it is a learner, or was removed, nor when its disk stalls and
+    /// it could not vote for itself.
     fn may_stand(&self) -> bool {
-        !self.is_stopped
-            && self.configs.current().is_voter(self.id)
-            && self.writes.age() <= self.settings.election_ticks_max
+        !self.is_stopped && self.is_elector() && self.writes.age() <= self.settings.election_ticks_max
+    }
+
+    /// Whether this member is a voter, or was one before a change that is not committed: until then it may be the only one
+    /// whose log is new enough, and has to lead the others into a configuration that leaves it out.
+    fn is_elector(&self) -> bool {
+        let (_, settled) = self.configs.settled(self.committed);
+        self.configs.current().is_voter(self.id) || settled.is_voter(self.id)
     }
 
     /// Whether a leader is known to be there, or was perhaps promised so before a restart: then nobody else gets a vote.
@@ -109,7 +120,7 @@ impl Raft {
     /// connection broke, they still hear from it and refuse the pre-vote.
     pub(super) fn lose_leader(&mut self) {
         let is_waiting = matches!(self.state, State::Follower);
-        if is_waiting && self.settings.lease.is_none() && self.configs.current().is_voter(self.id) {
+        if is_waiting && self.settings.lease.is_none() && self.is_elector() {
             self.election.hurry(&self.settings, &mut self.random);
         }
     }

@@ -141,9 +141,9 @@ impl Raft {
         }
     }
 
-    /// How many bytes of entries this member can take: what waits to be applied counts.
+    /// How many bytes of entries this member can take. What waits to be applied counts; what is not committed does not:
+    /// it may take more to commit it, and the leader bounds it.
     fn room(&self) -> u64 {
-        let waiting = self.log.bytes_after(self.applied.index).saturating_add(self.proposals.backlog);
-        self.settings.uncommitted_bytes.saturating_sub(waiting)
+        self.settings.uncommitted_bytes.saturating_sub(self.proposals.backlog)
     }
 }

@@ -33,7 +33,8 @@
 //! Invariants, asserted after each step (`invariants`):
 //! - `before <= applied <= committed <= last`, `applied <= durable` beyond the snapshot, `durable <= last`.
 //! - Nobody leads on a vote that is not durable, and what a leader commits is durable on a majority.
-//! - Terms and log time never decrease along the log; term, committed and applied never decrease at all.
+//! - Terms never decrease along the log, nor does the log time that a leader gives; term, committed and applied never
+//!   decrease at all.
 //!
 //! # The files
 //!
@@ -239,7 +240,9 @@ impl Raft {
         if let Err(what) = self.check_envelope(from, to, term, &message) {
             return outputs.push(Output::Fault { member: from, what });
         }
-        if term < self.hard_state.term {
+        // Who is behind may be asked whether it would vote, and answers as of its own term.
+        let is_answer_from_behind = matches!(message, Message::PreVoteAnswer { .. });
+        if term < self.hard_state.term && !is_answer_from_behind {
             return self.answer_from_newer_term(from, message, outputs);
         }
         if term > self.hard_state.term && !self.follow_newer_term(from, term, &message) {
@@ -512,6 +515,17 @@ impl Raft {
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.is_stopped
+    }
+
+    /// This core as if every timer had just been started, to compare it with another: a search that lets things happen
+    /// at any time does not tell apart when they would.
+    #[must_use]
+    pub fn without_time(&self) -> Self {
+        let mut timeless = self.clone();
+        timeless.random = Random::new(0);
+        timeless.election = Election::new(&self.settings, &mut timeless.random, Term::default());
+        timeless.proposals.begin_again();
+        timeless
     }
 
     /// What an entry would be stamped with that is made at `now`: to be compared with deadlines.

@@ -57,10 +57,11 @@ impl Raft {
         }
     }
 
-    /// Tells everybody how far the log is committed.
+    /// Tells everybody how far the log is committed: with the next entries, if there are any to be sent.
     pub(super) fn tell_commit(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
         let Some((leader, desk)) = self.desk(now) else { return };
         for (&peer, progress) in &mut leader.peers {
+            desk.replicate(peer, progress, outputs);
             desk.tell_commit(peer, progress, outputs);
         }
     }
@@ -138,6 +139,13 @@ impl Raft {
         if self.leader == Some(member) {
             self.proposals.begin_again();
             self.reads.begin_again();
+        }
+        if let State::Leader(leader) = &mut self.state
+            && let Some(progress) = leader.peers.get_mut(&member)
+            && let Mode::Snapshot { idle, .. } = &mut progress.mode
+        {
+            // It is offered again with the next heartbeat, and goes on where it was.
+            *idle = u32::MAX;
         }
     }
 

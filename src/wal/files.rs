@@ -170,6 +170,7 @@ fn check_ours(directory: &Path) -> Result<(), WalError> {
 /// Whether the name is one that we give to a file until it is complete.
 fn is_unfinished(name: &str) -> bool {
     name.strip_suffix(super::UNFINISHED)
+        .map(|name| name.strip_suffix(super::RECEIVED).unwrap_or(name))
         .is_some_and(|name| segment::sequence_of(name).is_some() || snapshot::index_of(name).is_some())
 }
 

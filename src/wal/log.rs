@@ -14,7 +14,7 @@ use super::spares::{Maker, Patience, Pool, SpareJob};
 use super::state::LogState;
 use super::sync::{Durable, Syncer, Unsynced, sync_all};
 use crate::entry::{EntryId, HardState, WriteSet};
-use crate::types::LogIndex;
+use crate::types::{LogIndex, Term};
 
 /// An opening record takes at most so many bytes.
 const OPENING_BYTES_MAX: usize = record::size_of(72);
@@ -325,7 +325,7 @@ impl Wal {
         self.released = (upto.min(self.state.marked().index), self.active.position());
     }
 
-    fn retire_released(&mut self) {
+    pub(crate) fn retire_released(&mut self) {
         let (upto, marked_before) = self.released;
         let Some(watermark) = self.durable.watermark().ok().filter(|watermark| *watermark >= marked_before)
         else {
@@ -366,6 +366,21 @@ impl Wal {
     /// The last entry; the one before the log, when the log has none.
     pub fn last(&self) -> EntryId {
         self.state.last()
+    }
+
+    /// The term of the entry at `index`, if the log has it.
+    pub fn term_at(&self, index: LogIndex) -> Option<Term> {
+        self.state.term_at(index)
+    }
+
+    pub(super) fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// The segments that can hold entries from `index` on, in order; the active one comes last, with where it ends.
+    pub(super) fn segments_from(&self, index: LogIndex) -> impl Iterator<Item = (u64, Option<u32>)> + '_ {
+        let sealed = self.sealed.iter().filter(move |segment| segment.last >= index);
+        sealed.map(|segment| (segment.sequence, None)).chain([(self.active.sequence, Some(self.active.end))])
     }
 
     /// Whose log it is.

@@ -43,6 +43,8 @@ mod error;
 mod files;
 mod log;
 mod mmap;
+mod read;
+mod received;
 mod record;
 mod recovery;
 mod scan;
@@ -60,15 +62,19 @@ pub use disk::{Disk, Region, Sink, Source, SyncRegion};
 pub use error::WalError;
 pub use files::FileDisk;
 pub use log::{Reserve, Wal, WalSettings};
+pub use received::{ReceivedSnapshot, install_snapshot, read_snapshot_part};
 pub use recovery::{Recovery, ReplayError};
 pub use segment::Identity;
 pub use simulated::SimulatedDisk;
 pub use snapshot::{
-    SnapshotHeader, SnapshotKind, SnapshotReader, SnapshotWriter, open_snapshot, remove_snapshots_before,
-    save_snapshot, snapshot_path, snapshots,
+    SnapshotHeader, SnapshotKind, SnapshotReader, SnapshotWriter, open_snapshot, remove_snapshot,
+    remove_snapshots_before, save_snapshot, snapshot_path, snapshots,
 };
 pub use spares::SpareJob;
 pub use sync::Syncer;
 
 /// What is added to a file's name until the file is complete.
 const UNFINISHED: &str = ".tmp";
+
+/// What is added before that to the name of a snapshot that comes from a peer.
+const RECEIVED: &str = ".received";

@@ -36,6 +36,10 @@ struct State {
     faults: Faults,
     /// How many syncs, of files and of the directory, succeeded: what a simulation charges time for.
     syncs: u64,
+    /// How many writes there were.
+    writes: u64,
+    /// While a sync runs that began earlier: how many writes there were then.
+    sync_began: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,7 +69,15 @@ struct FileState {
     durable: Vec<u8>,
     present: Vec<u8>,
     /// What each sector held since the last sync, the present content last.
-    unsynced: BTreeMap<usize, Vec<Vec<u8>>>,
+    unsynced: BTreeMap<usize, Vec<Version>>,
+}
+
+/// What a sector held.
+#[derive(Clone)]
+struct Version {
+    /// The number of the write that made it so.
+    write: u64,
+    content: Vec<u8>,
 }
 
 impl FileState {
@@ -73,7 +85,7 @@ impl FileState {
         Self { durable: content.clone(), present: content, unsynced: BTreeMap::new() }
     }
 
-    fn write(&mut self, offset: usize, bytes: &[u8]) {
+    fn write(&mut self, write: u64, offset: usize, bytes: &[u8]) {
         let end = offset + bytes.len();
         if self.present.len() < end {
             self.present.resize(end, 0);
@@ -81,20 +93,24 @@ impl FileState {
         self.present[offset..end].copy_from_slice(bytes);
         for sector in offset / SECTOR_BYTES..end.div_ceil(SECTOR_BYTES) {
             let content = sector_of(&self.present, sector).to_vec();
-            self.unsynced.entry(sector).or_default().push(content);
+            self.unsynced.entry(sector).or_default().push(Version { write, content });
         }
     }
 
-    fn sync(&mut self) {
-        for sector in self.unsynced.keys() {
-            let content = sector_of(&self.present, *sector);
-            let end = sector * SECTOR_BYTES + content.len();
-            if self.durable.len() < end {
-                self.durable.resize(end, 0);
+    /// Makes durable what was written up to the write with this number; what came later is as unsynced as before.
+    fn sync(&mut self, upto: u64) {
+        let durable = &mut self.durable;
+        self.unsynced.retain(|sector, held| {
+            let covered = held.iter().take_while(|version| version.write <= upto).count();
+            if let Some(version) = held.drain(..covered).next_back() {
+                let end = sector * SECTOR_BYTES + version.content.len();
+                if durable.len() < end {
+                    durable.resize(end, 0);
+                }
+                durable[sector * SECTOR_BYTES..end].copy_from_slice(&version.content);
             }
-            self.durable[sector * SECTOR_BYTES..end].copy_from_slice(content);
-        }
-        self.unsynced.clear();
+            !held.is_empty()
+        });
     }
 
     /// What is there after a loss of power. `torn` is the sector that was being written, if of this file.
@@ -108,7 +124,7 @@ impl FileState {
         for (number, (sector, held)) in self.unsynced.iter().enumerate() {
             // One of what it held since, or what it held before.
             let kept = random.below(held.len() + 1);
-            let Some(new) = kept.checked_sub(1).map(|kept| &held[kept]) else { continue };
+            let Some(new) = kept.checked_sub(1).map(|kept| &held[kept].content) else { continue };
             let start = sector * SECTOR_BYTES;
             let end = content.len().min(start + new.len());
             if start < end {
@@ -178,6 +194,37 @@ impl SimulatedDisk {
         Self(Arc::new(Mutex::new(State { files, names, durable_names, next_id, ..State::default() })))
     }
 
+    /// The disk as it is found if the power fails now and nothing survives but what was synced. This one stays
+    /// as it is.
+    pub fn durable(&self) -> Self {
+        let state = self.0.lock();
+        let names = state.durable_names.clone();
+        let survivors =
+            names.values().map(|id| (*id, FileState::holding(state.files[id].durable.clone()))).collect();
+        let (durable_names, next_id) = (names.clone(), state.next_id);
+        Self(Arc::new(Mutex::new(State {
+            files: survivors,
+            names,
+            durable_names,
+            next_id,
+            ..State::default()
+        })))
+    }
+
+    /// How many writes there were: the moment at which a sync begins, for [`SimulatedDisk::ending_sync`].
+    pub fn writes(&self) -> u64 {
+        self.0.lock().writes
+    }
+
+    /// Runs `sync`, whose syncs of files began when there had been `began` writes and end now: what was written
+    /// in between is not covered.
+    pub fn ending_sync<T>(&self, began: u64, sync: impl FnOnce() -> T) -> T {
+        self.0.lock().sync_began = Some(began);
+        let ended = sync();
+        self.0.lock().sync_began = None;
+        ended
+    }
+
     /// Lets a sync fail: the next one with 0, the one after it with 1. What it was to make durable can still
     /// be read, but is not made durable by later syncs either, unless it is written again.
     pub fn fail_sync(&self, after: u64) {
@@ -188,6 +235,17 @@ impl SimulatedDisk {
     /// killed there: what it does then has no effect, and fails where it can.
     pub fn stop_after(&self, operations: u64) {
         self.0.lock().faults.stop_after = Some(operations);
+    }
+
+    /// Whether the moment of [`SimulatedDisk::stop_after`] has come.
+    pub fn has_stopped(&self) -> bool {
+        self.0.lock().faults.stopped
+    }
+
+    /// How many bytes all files together have now.
+    pub fn bytes(&self) -> u64 {
+        let state = self.0.lock();
+        state.names.values().map(|id| state.files[id].present.len() as u64).sum()
     }
 
     /// What a new process finds: all faults end, and unfinished files are removed, as [`FileDisk::open`] does.
@@ -264,7 +322,7 @@ impl SimulatedDisk {
         let mut state = self.0.lock();
         let id = state.names[name];
         if let Some(file) = state.files.get_mut(&id) {
-            file.sync();
+            file.sync(u64::MAX);
             change(&mut file.present);
             change(&mut file.durable);
         }
@@ -320,9 +378,10 @@ impl State {
 
     fn sync_file(&mut self, id: FileId) -> io::Result<()> {
         let begun = self.begin_sync();
+        let upto = self.sync_began.unwrap_or(self.writes);
         if let Some(file) = self.files.get_mut(&id) {
             match begun {
-                Ok(()) => file.sync(),
+                Ok(()) => file.sync(upto),
                 // The system takes what it could not write for written: the next sync will not try again.
                 Err(_) => file.unsynced.clear(),
             }
@@ -337,18 +396,21 @@ impl State {
         if self.faults.capacity.is_some_and(|capacity| (used + bytes.len()) as u64 > capacity) {
             return Err(io::ErrorKind::StorageFull.into());
         }
+        self.writes += 1;
         if let Some(file) = self.files.get_mut(&id) {
-            file.write(file.present.len(), bytes);
+            file.write(self.writes, file.present.len(), bytes);
         }
         Ok(())
     }
 
     /// Writes through a map, which cannot fail.
     fn store(&mut self, id: FileId, offset: usize, bytes: &[u8]) {
-        if self.operate().is_ok()
-            && let Some(file) = self.files.get_mut(&id)
-        {
-            file.write(offset, bytes);
+        if self.operate().is_err() {
+            return;
+        }
+        self.writes += 1;
+        if let Some(file) = self.files.get_mut(&id) {
+            file.write(self.writes, offset, bytes);
         }
     }
 }

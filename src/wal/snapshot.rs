@@ -389,7 +389,7 @@ fn crc_of(parts: &[&[u8]]) -> u32 {
 }
 
 /// What the snapshot up to `index` is called.
-fn name_of(index: LogIndex) -> String {
+pub(super) fn name_of(index: LogIndex) -> String {
     format!("{:016x}.snap", index.get())
 }
 
@@ -472,9 +472,14 @@ pub fn open_snapshot(
 ///
 /// Those of the disk.
 pub fn remove_snapshots_before(disk: &Arc<dyn Disk>, index: LogIndex) -> Result<(), WalError> {
-    let files = Files(Arc::clone(disk));
-    for old in snapshots(disk)?.into_iter().filter(|old| *old < index) {
-        files.remove(&name_of(old))?;
-    }
-    Ok(())
+    snapshots(disk)?.into_iter().filter(|old| *old < index).try_for_each(|old| remove_snapshot(disk, old))
+}
+
+/// Removes the snapshot that goes up to `index`.
+///
+/// # Errors
+///
+/// Those of the disk.
+pub fn remove_snapshot(disk: &Arc<dyn Disk>, index: LogIndex) -> Result<(), WalError> {
+    Files(Arc::clone(disk)).remove(&name_of(index))
 }

@@ -114,7 +114,7 @@ impl LogState {
     }
 
     /// The term of the entry at `index`, if the log has it.
-    fn term_at(&self, index: LogIndex) -> Option<Term> {
+    pub(super) fn term_at(&self, index: LogIndex) -> Option<Term> {
         if index < self.first_index() || index > self.last.index {
             return None;
         }

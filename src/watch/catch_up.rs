@@ -16,27 +16,34 @@ use crate::types::Index;
 /// What is at a key now, with everything below it, and the index it is of.
 pub(crate) type Content<'a> = &'a dyn Fn(&Key) -> (Index, Option<Node>);
 
+/// The lagging watchers of a hub, as whoever serves them knows them.
+#[derive(Debug)]
+pub(crate) struct Laggards {
+    news: Receiver<News>,
+    waiting: BTreeMap<WatcherId, Waiting>,
+}
+
 impl Hub {
     /// Serves all lagging watchers until the hub is closed. Returns at once when it runs already, or the hub
     /// is closed.
     ///
-    /// It sleeps until a channel has room or there is news; then every watcher with room gets its turn, so that
-    /// the cost of waiting on many channels is shared by all that became ready.
-    ///
     /// `content` reads the tree, under the tree's lock and without the hub's, and never an older state than the
     /// last that was published.
     pub(crate) fn run_catch_up(&self, content: Content<'_>) {
-        let Some(news) = self.state.lock().news.take() else {
-            return;
-        };
-        let mut waiting = BTreeMap::new();
+        let Some(mut laggards) = self.laggards() else { return };
         loop {
-            wait(&news, &waiting);
-            if !hear(&news, &mut waiting) {
+            laggards.wait();
+            if !laggards.turn(self, content) {
                 return;
             }
-            waiting.retain(|_, watcher| watcher.sender.is_full() || self.serve(watcher, content));
         }
+    }
+
+    /// What the catch-up works through, for an owner without a thread for it; `None` when somebody has it
+    /// already, or the hub is closed.
+    pub(crate) fn laggards(&self) -> Option<Laggards> {
+        let news = self.state.lock().news.take()?;
+        Some(Laggards { news, waiting: BTreeMap::new() })
     }
 
     /// Gives one watcher its turn. Returns whether it goes on waiting: for room, or for its next turn.
@@ -89,29 +96,43 @@ fn is_lagging(progress: Option<Progress>) -> bool {
     !matches!(progress, None | Some(Progress::Live))
 }
 
-/// Sleeps until there is news, or room for somebody.
-fn wait(news: &Receiver<News>, waiting: &BTreeMap<WatcherId, Waiting>) {
-    // The order does not matter, since all that are ready get their turn: no need to shuffle.
-    let mut select = Select::new_biased();
-    select.recv(news);
-    for watcher in waiting.values() {
-        select.send(&watcher.sender);
+impl Laggards {
+    /// Serves every lagging watcher that has room; returns whether the hub is still open.
+    ///
+    /// `content` as in [`Hub::run_catch_up`].
+    pub(crate) fn turn(&mut self, hub: &Hub, content: Content<'_>) -> bool {
+        let open = self.hear();
+        if open {
+            self.waiting.retain(|_, watcher| watcher.sender.is_full() || hub.serve(watcher, content));
+        }
+        open
     }
-    select.ready();
-}
 
-/// Brings `waiting` up to date. Returns false when the hub is closed.
-fn hear(news: &Receiver<News>, waiting: &mut BTreeMap<WatcherId, Waiting>) -> bool {
-    loop {
-        match news.try_recv() {
-            Ok(News::Lagging(watcher)) => {
-                waiting.insert(watcher.id, watcher);
+    /// Sleeps until there is news, or room for somebody: then every watcher with room gets its turn, so that the
+    /// cost of waiting on many channels is shared by all that became ready.
+    fn wait(&self) {
+        // The order does not matter, since all that are ready get their turn: no need to shuffle.
+        let mut select = Select::new_biased();
+        select.recv(&self.news);
+        for watcher in self.waiting.values() {
+            select.send(&watcher.sender);
+        }
+        select.ready();
+    }
+
+    /// Learns who waits. Returns false when the hub is closed.
+    fn hear(&mut self) -> bool {
+        loop {
+            match self.news.try_recv() {
+                Ok(News::Lagging(watcher)) => {
+                    self.waiting.insert(watcher.id, watcher);
+                }
+                Ok(News::Gone(id)) => {
+                    self.waiting.remove(&id);
+                }
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => return false,
             }
-            Ok(News::Gone(id)) => {
-                waiting.remove(&id);
-            }
-            Err(TryRecvError::Empty) => return true,
-            Err(TryRecvError::Disconnected) => return false,
         }
     }
 }

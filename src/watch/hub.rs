@@ -200,7 +200,6 @@ impl Hub {
     /// # Panics
     ///
     /// When the index would go back.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for members that catch up by a snapshot from a peer"))]
     pub(crate) fn replace_history(&self, history: History) -> CatchUp {
         let mut state = self.state.lock();
         let unseen = state.history.last_index().next();

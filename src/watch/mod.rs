@@ -50,6 +50,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use catch_up::Laggards;
 pub(crate) use history::{HISTORY_CAPACITY_DEFAULT, History};
 #[cfg(feature = "http")]
 pub(crate) use hub::Past;

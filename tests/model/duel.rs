@@ -119,11 +119,11 @@ fn find_first_deadline(tree: &mut Tree, model: &Model) {
     panic!("woke {REFINEMENTS_MAX} times and is not at {first}");
 }
 
-fn content_of(directory: &Node) -> Content {
+pub(crate) fn content_of(directory: &Node) -> Content {
     directory.descendants_with_hidden().map(|node| (node.key().to_string(), entry(node))).collect()
 }
 
-fn entry(node: &Node) -> Entry {
+pub(crate) fn entry(node: &Node) -> Entry {
     Entry {
         value: (!node.is_dir()).then(|| node.value().to_vec()),
         created: node.created().get(),
@@ -148,7 +148,7 @@ fn event(effect: &Effect) -> Event {
     }
 }
 
-fn no(refused: &Refused) -> No {
+pub(crate) fn no(refused: &Refused) -> No {
     let (code, path, index) = match refused {
         Refused::KeyNotFound { key, index } => (100, key, index),
         Refused::CompareFailed { key, index, .. } => (101, key, index),

@@ -1,6 +1,8 @@
 //! What the attacks on the whole store share.
 #![allow(dead_code, reason = "each test program uses some of it")]
 
+pub(crate) mod proxy;
+
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};

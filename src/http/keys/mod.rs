@@ -11,6 +11,8 @@ pub(super) mod event;
 mod request;
 mod watch;
 
+pub(super) use watch::Written;
+
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, HeaderMap};
 use axum::http::request::Parts;
@@ -94,7 +96,7 @@ impl Front {
     fn watch(&self, asking: Asking) -> Result<Answer, Refusal> {
         let place = self.place_to_wait()?;
         let index = self.store().index();
-        match watch::begin(self.store(), index, asking, place, self.stopping())? {
+        match watch::begin(self.store(), index, asking, place, self.stopping(), self.written())? {
             Begun::Answered(change) => Ok(self.node(StatusCode::OK, event::change(&change), index)),
             Begun::Open(body) => Ok(self.node(StatusCode::OK, Body::new(body), index)),
         }

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use axum::body::Bytes;
 use http_body::{Body, Frame};
+use parking_lot::Mutex;
 
 use super::event;
 use super::request::Asking;
@@ -24,6 +25,24 @@ const LOOK_MAX: usize = 1_000;
 
 /// How many events wait for a stream before it is served from history; as many as in etcd.
 const STREAM_BUFFER: usize = 100;
+
+/// The last change as text: those who watch the same key share one copy of it.
+#[derive(Default)]
+pub(in crate::http) struct Written(Mutex<Option<(Arc<Change>, Bytes)>>);
+
+impl Written {
+    fn line(&self, change: &Arc<Change>) -> Bytes {
+        let mut last = self.0.lock();
+        if let Some((written, line)) = &*last
+            && Arc::ptr_eq(written, change)
+        {
+            return line.clone();
+        }
+        let line = Bytes::from(event::change(change));
+        *last = Some((Arc::clone(change), line.clone()));
+        line
+    }
+}
 
 /// What has come of a watch so far.
 pub(super) enum Begun {
@@ -44,6 +63,7 @@ pub(super) fn begin(
     asking: Asking,
     place: Option<Place>,
     stopping: Option<Stopping>,
+    written: Arc<Written>,
 ) -> Result<Begun, Refusal> {
     let (found, next) = look(store, index, &asking)?;
     if !asking.stream
@@ -63,6 +83,7 @@ pub(super) fn begin(
         stream,
         is_over: false,
         stopping,
+        written,
         _place: place,
     }))
 }
@@ -121,6 +142,7 @@ pub(super) struct WatchBody {
     is_over: bool,
     /// Comes when the server stops.
     stopping: Option<Stopping>,
+    written: Arc<Written>,
     /// Its place among those that may wait.
     _place: Option<Place>,
 }
@@ -150,7 +172,7 @@ impl WatchBody {
             return Poll::Ready(None);
         }
         if let Some(change) = self.past.pop_front() {
-            return Poll::Ready(Some(event::change(&change).into()));
+            return Poll::Ready(Some(self.written.line(&change)));
         }
         if self.stopping.as_mut().is_some_and(|stopping| stopping.as_mut().poll(context).is_ready()) {
             // The client sees the end and comes back, maybe to another member.
@@ -170,7 +192,7 @@ impl WatchBody {
     fn line(&mut self, event: &Event) -> Bytes {
         match event {
             Event::Change(change) => {
-                let line = Bytes::from(event::change(change));
+                let line = self.written.line(change);
                 self.is_over = !self.stream;
                 // As in v2: a stream of what is removed itself is told so twice.
                 if self.stream && change.action.is_removal() && change.key() == self.watch.key() {

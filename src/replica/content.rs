@@ -1,7 +1,8 @@
-//! What a snapshot and a backup hold: the tree and the recent changes, at one index.
+//! What a snapshot and a backup hold: the tree, the recent changes and the sessions, at one index.
 //!
 //! ```text
 //!   header   whose, up to which entry, members │ meta: index, time          framed by the log's snapshot files
+//!   part     length u32 │ 3 │ sessions                    left out where nobody ever had one
 //!   part     length u32 │ 1 │ change │ change │ …         history, oldest first
 //!   part     length u32 │ 2 │ nodes                       the tree's image
 //! ```
@@ -17,22 +18,24 @@ use crate::codec::{self, DecodeError, Slice};
 use crate::event::{Action, Change};
 use crate::key::Key;
 use crate::node::Node;
+use crate::session::Sessions;
 use crate::tree::{ImageError, Loader, NodeImages, Tree};
 use crate::types::{Index, Timestamp};
 
 const CHANGES: u8 = 1;
 const NODES: u8 = 2;
+const SESSIONS: u8 = 3;
 
 /// A part with changes is closed by the one that takes it past this size.
 const PART_BYTES: usize = 64 << 10;
 
 /// Where a tree stood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Meta {
+pub(crate) struct Meta {
     /// The index of its last change.
-    pub(super) index: Index,
+    pub(crate) index: Index,
     /// The time of its last entry.
-    pub(super) time: Timestamp,
+    pub(crate) time: Timestamp,
 }
 
 /// A change with its nodes written out.
@@ -58,12 +61,22 @@ struct NodeImage<'a> {
 }
 
 /// What is to be saved, taken at one moment; nothing that happens later changes it.
-pub(super) struct Content {
-    pub(super) meta: Meta,
-    pub(super) root: Node,
+pub(crate) struct Content {
+    pub(crate) meta: Meta,
+    pub(crate) root: Node,
     /// How many files are below the root.
-    pub(super) files: usize,
-    pub(super) history: Vec<Arc<Change>>,
+    pub(crate) files: usize,
+    pub(crate) history: Vec<Arc<Change>>,
+    pub(crate) sessions: Sessions,
+}
+
+/// What was read from a snapshot.
+#[derive(Default)]
+pub(crate) struct Loaded {
+    pub(crate) tree: Tree,
+    /// Oldest first.
+    pub(crate) history: Vec<Arc<Change>>,
+    pub(crate) sessions: Sessions,
 }
 
 impl Content {
@@ -72,7 +85,12 @@ impl Content {
     /// # Errors
     ///
     /// Those of `writer`, and [`io::ErrorKind::Interrupted`] when stopped.
-    pub(super) fn write(&self, writer: &mut dyn Write, stop: &AtomicBool) -> io::Result<()> {
+    pub(crate) fn write(&self, writer: &mut dyn Write, stop: &AtomicBool) -> io::Result<()> {
+        if self.sessions != Sessions::default() {
+            let mut part = vec![SESSIONS];
+            codec::encode_into(&self.sessions, &mut part);
+            write_part(writer, &part)?;
+        }
         let mut part = vec![CHANGES];
         for change in &self.history {
             codec::encode_into(&ChangeImage::of(change), &mut part);
@@ -122,21 +140,28 @@ fn read_part(reader: &mut impl Read, part: &mut Vec<u8>) -> io::Result<bool> {
 ///
 /// Those of `reader`; [`io::ErrorKind::InvalidData`] around an [`ImageError`] when the bytes say something
 /// impossible.
-pub(super) fn read(reader: &mut impl Read, meta: Meta) -> io::Result<(Tree, Vec<Arc<Change>>)> {
+pub(crate) fn read(reader: &mut impl Read, meta: Meta) -> io::Result<Loaded> {
     // Nobody can have counted so far: the index would not have far to go.
     if meta.index.get() > u64::MAX / 2 {
         return Err(io::Error::new(io::ErrorKind::InvalidData, format!("an index of {}", meta.index)));
     }
-    let (mut loader, mut history, mut part) = (Loader::new(), Vec::new(), Vec::new());
+    let (mut loader, mut part) = (Loader::new(), Vec::new());
+    let mut loaded = Loaded::default();
     while read_part(reader, &mut part)? {
         let taken = match part.split_first() {
-            Some((&CHANGES, changes)) => take_changes(changes, &mut history).map_err(ImageError::Decode),
+            Some((&CHANGES, changes)) => {
+                take_changes(changes, &mut loaded.history).map_err(ImageError::Decode)
+            }
             Some((&NODES, nodes)) => loader.chunk(nodes),
+            Some((&SESSIONS, sessions)) => {
+                codec::decode(sessions).map(|sessions| loaded.sessions = sessions).map_err(ImageError::Decode)
+            }
             _ => Err(ImageError::Unknown),
         };
         taken.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     }
-    Ok((loader.finish(meta.index, meta.time), history))
+    loaded.tree = loader.finish(meta.index, meta.time);
+    Ok(loaded)
 }
 
 fn take_changes(mut bytes: &[u8], history: &mut Vec<Arc<Change>>) -> Result<(), DecodeError> {

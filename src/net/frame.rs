@@ -1,0 +1,197 @@
+//! A frame: what a connection carries once its handshake is done.
+//!
+//! ```text
+//!   │ length u32 │ kind u8 │ zeros 3 │ payload, `length` bytes │ check: crc32, or 16 bytes of a keyed hash │
+//! ```
+//! All integers are little-endian. The check covers the frame's number (u64, not sent: both ends count the frames of
+//! each direction from 0), the header and the payload. So a frame that was lost, doubled, moved or taken from another
+//! connection does not pass, and under a [`Seal`](Check::Seal) none that somebody else made. The length is held
+//! against the limit before anything else is done with it.
+
+use super::secret::Check;
+
+/// How many bytes stand before the payload.
+pub const HEADER_BYTES: usize = 8;
+
+/// What a frame carries. The numbers are those on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Kind {
+    /// A message that overtakes data.
+    Urgent = 1,
+    /// A message.
+    Data = 2,
+    /// A message on a connection of its own.
+    Bulk = 3,
+    /// Nothing, to say that the sender is there.
+    Ping = 4,
+    /// A request to join.
+    JoinRequest = 5,
+    /// The answer to it.
+    JoinAnswer = 6,
+}
+
+impl Kind {
+    const ALL: [Self; 6] =
+        [Self::Urgent, Self::Data, Self::Bulk, Self::Ping, Self::JoinRequest, Self::JoinAnswer];
+}
+
+/// Why bytes are not frames. The connection they came on is of no more use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FrameError {
+    /// The payload would be larger than is allowed.
+    TooLarge {
+        /// How large.
+        bytes: u32,
+    },
+    /// No frame is of this kind, or none on this connection, or there is something where zeros should be.
+    Kind,
+    /// A ping with a payload.
+    Ping,
+    /// The check does not fit the frame.
+    Check,
+}
+
+impl std::fmt::Display for FrameError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::TooLarge { bytes } => write!(f, "a frame of {bytes} bytes"),
+            Self::Kind => f.write_str("a frame of an unknown kind"),
+            Self::Ping => f.write_str("a ping that says something"),
+            Self::Check => f.write_str("a frame whose check fails"),
+        }
+    }
+}
+
+impl std::error::Error for FrameError {}
+
+/// Makes the frames of one direction of a connection.
+#[derive(Clone, Debug)]
+pub struct Encoder {
+    check: Check,
+    number: u64,
+}
+
+impl Encoder {
+    /// Frames from the first on.
+    #[must_use]
+    pub fn new(check: Check) -> Self {
+        Self { check, number: 0 }
+    }
+
+    /// Writes what stands before and after a payload of these parts: the header to `header`, the check to `check`.
+    ///
+    /// # Panics
+    ///
+    /// When the payload has 4 GiB or more: limits are checked where messages are taken.
+    pub fn frame<'a>(
+        &mut self,
+        kind: Kind,
+        parts: impl Iterator<Item = &'a [u8]> + Clone,
+        check: &mut Vec<u8>,
+    ) -> [u8; HEADER_BYTES] {
+        let length: usize = parts.clone().map(<[u8]>::len).sum();
+        let length = u32::try_from(length).expect("messages are held against the limit when they are taken");
+        let mut header = [0; HEADER_BYTES];
+        header[..4].copy_from_slice(&length.to_le_bytes());
+        header[4] = kind as u8;
+        self.check.write(self.number, &header, parts, check);
+        self.number += 1;
+        header
+    }
+
+    /// Adds a whole frame to `bytes`.
+    pub fn encode(&mut self, kind: Kind, payload: &[u8], bytes: &mut Vec<u8>) {
+        let mut check = Vec::with_capacity(self.check.bytes());
+        let header = self.frame(kind, std::iter::once(payload), &mut check);
+        bytes.extend_from_slice(&header);
+        bytes.extend_from_slice(payload);
+        bytes.extend_from_slice(&check);
+    }
+}
+
+/// Where a frame's payload is in the bytes that were decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// What it carries.
+    pub kind: Kind,
+    /// Where it begins.
+    pub start: usize,
+    /// Where it ends.
+    pub end: usize,
+}
+
+/// Reads the frames of one direction of a connection.
+#[derive(Clone, Debug)]
+pub struct Decoder {
+    check: Check,
+    number: u64,
+    allowed: &'static [Kind],
+    bytes_max: usize,
+}
+
+/// What bytes begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decoded {
+    /// How many bytes are complete frames.
+    pub taken: usize,
+    /// How many bytes there are to be until the next frame is complete, counted from the end of those; at least a
+    /// header.
+    pub wanted: usize,
+}
+
+impl Decoder {
+    /// Frames from the first on, of the `allowed` kinds, with payloads of at most `bytes_max`.
+    #[must_use]
+    pub fn new(check: Check, allowed: &'static [Kind], bytes_max: usize) -> Self {
+        Self { check, number: 0, allowed, bytes_max }
+    }
+
+    /// Adds to `spans` all frames that are complete in `bytes`, pings left out.
+    ///
+    /// # Errors
+    ///
+    /// When something there is no frame, or not the next one. The decoder is of no use afterwards.
+    pub fn decode(&mut self, bytes: &[u8], spans: &mut Vec<Span>) -> Result<Decoded, FrameError> {
+        let mut taken = 0;
+        loop {
+            let rest = &bytes[taken..];
+            let Some(header) = rest.first_chunk::<HEADER_BYTES>() else {
+                return Ok(Decoded { taken, wanted: HEADER_BYTES });
+            };
+            let (kind, payload_bytes) = self.header(*header)?;
+            let checked_bytes = HEADER_BYTES + payload_bytes;
+            let frame_bytes = checked_bytes + self.check.bytes();
+            let Some(frame) = rest.get(..frame_bytes) else {
+                return Ok(Decoded { taken, wanted: frame_bytes });
+            };
+            let (checked, check) = frame.split_at(checked_bytes);
+            if !self.check.verify(self.number, checked, check) {
+                return Err(FrameError::Check);
+            }
+            self.number += 1;
+            if kind != Kind::Ping {
+                spans.push(Span { kind, start: taken + HEADER_BYTES, end: taken + checked_bytes });
+            }
+            taken += frame_bytes;
+        }
+    }
+
+    /// What comes, and how large it is.
+    fn header(&self, header: [u8; HEADER_BYTES]) -> Result<(Kind, usize), FrameError> {
+        let [l0, l1, l2, l3, kind, z0, z1, z2] = header;
+        let length = u32::from_le_bytes([l0, l1, l2, l3]);
+        let kind = Kind::ALL.into_iter().find(|&known| known as u8 == kind).ok_or(FrameError::Kind)?;
+        if !self.allowed.contains(&kind) || [z0, z1, z2] != [0; 3] {
+            return Err(FrameError::Kind);
+        }
+        if kind == Kind::Ping && length != 0 {
+            return Err(FrameError::Ping);
+        }
+        match usize::try_from(length) {
+            Ok(payload_bytes) if payload_bytes <= self.bytes_max => Ok((kind, payload_bytes)),
+            _ => Err(FrameError::TooLarge { bytes: length }),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! What takes long: for the owner to run elsewhere.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::content::{self, Content, Loaded, Meta};
+use crate::codec;
+use crate::entry::EntryId;
+use crate::wal::{
+    self, Disk, ReceivedSnapshot, SnapshotHeader, SnapshotKind, SnapshotReader, SpareJob, Syncer, WalError,
+};
+
+/// Makes what was appended durable.
+pub struct SyncJob {
+    pub(super) sequence: u64,
+    pub(super) syncer: Syncer,
+}
+
+impl SyncJob {
+    /// Syncs. The result is for [`Input::Synced`](super::Input::Synced).
+    ///
+    /// # Errors
+    ///
+    /// When the disk refuses.
+    pub fn run(self) -> Result<u64, WalError> {
+        self.syncer.run().map(|()| self.sequence)
+    }
+}
+
+/// Work beside the turning of the core.
+pub struct Job(pub(super) Work);
+
+pub(super) enum Work {
+    /// Prepare a segment, or clear one away.
+    Spare(SpareJob),
+    /// Write a snapshot.
+    Save { disk: Arc<dyn Disk>, header: SnapshotHeader, content: Content },
+    /// Check a snapshot that has come, and read it.
+    Check { received: ReceivedSnapshot, snapshot: EntryId },
+}
+
+/// What came of a [`Job`].
+#[derive(Debug)]
+pub struct Done(pub(super) Ended);
+
+pub(super) enum Ended {
+    Spare(Result<(), WalError>),
+    Saved(Result<EntryId, WalError>),
+    /// A snapshot that has come is whole, or is not.
+    Checked(EntryId, Result<Box<Arrived>, WalError>),
+}
+
+/// A snapshot that has come, whole and durable, but not yet under its final name.
+pub(super) struct Arrived {
+    pub(super) header: SnapshotHeader,
+    pub(super) meta: Meta,
+    pub(super) loaded: Loaded,
+}
+
+impl Job {
+    /// What is to be done, in a word.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self.0 {
+            Work::Spare(_) => "prepare a segment",
+            Work::Save { .. } => "save a snapshot",
+            Work::Check { .. } => "check a snapshot",
+        }
+    }
+
+    /// Does it. The result is for [`Input::Done`](super::Input::Done).
+    #[must_use]
+    pub fn run(self) -> Done {
+        Done(match self.0 {
+            Work::Spare(job) => Ended::Spare(job.run()),
+            Work::Save { disk, header, content } => {
+                let never = AtomicBool::new(false);
+                let saved = wal::save_snapshot(&disk, &header, |writer| content.write(writer, &never));
+                Ended::Saved(saved.map(|_| header.last))
+            }
+            Work::Check { received, snapshot } => {
+                Ended::Checked(snapshot, check(received, snapshot).map(Box::new))
+            }
+        })
+    }
+}
+
+/// Whether what has come is all of `snapshot`, and what it holds.
+fn check(received: ReceivedSnapshot, snapshot: EntryId) -> Result<Arrived, WalError> {
+    let reader = received.finish()?;
+    let (header, meta, loaded) = read(reader)?;
+    if header.kind != SnapshotKind::Snapshot || header.last != snapshot {
+        return Err(WalError::io(
+            "read",
+            "snapshot".into(),
+            io::Error::new(io::ErrorKind::InvalidData, "another snapshot has come than was offered"),
+        ));
+    }
+    Ok(Arrived { header, meta, loaded })
+}
+
+/// Reads all of a snapshot.
+pub(super) fn read<R: io::Read>(
+    mut reader: SnapshotReader<R>,
+) -> Result<(SnapshotHeader, Meta, Loaded), WalError> {
+    let header = reader.header().clone();
+    let meta: Meta = codec::decode(&header.meta)
+        .map_err(|error| reader.error(io::Error::new(io::ErrorKind::InvalidData, error)))?;
+    let loaded = content::read(&mut reader, meta).map_err(|error| reader.error(error))?;
+    Ok((header, meta, loaded))
+}
+
+impl std::fmt::Debug for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Spare(result) => f.debug_tuple("Spare").field(result).finish(),
+            Self::Saved(result) => f.debug_tuple("Saved").field(result).finish(),
+            Self::Checked(snapshot, result) => {
+                f.debug_tuple("Checked").field(snapshot).field(&result.as_ref().err()).finish()
+            }
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Snapshots: taken here, sent to peers, received from them.
+
+use std::sync::Arc;
+
+use super::jobs::{Arrived, Ended, Job, Work};
+use super::state::Replicated;
+use super::{Answer, Output, Replica};
+use crate::codec;
+use crate::entry::EntryId;
+use crate::raft::{self, Envelope, Message};
+use crate::types::{LogIndex, MemberId, Term};
+use crate::wal::{self, ReceivedSnapshot, SnapshotHeader, SnapshotKind, WalError};
+use crate::watch::History;
+
+/// How many ticks after a failure a snapshot is tried again.
+const RETRY_TICKS: u64 = 100;
+
+/// What is under way.
+pub(super) struct Snapshots {
+    /// What the newest one covers.
+    saved: EntryId,
+    is_saving: bool,
+    is_preparing: bool,
+    /// The tick before which no new attempt is made.
+    retry_at: u64,
+    ticks: u64,
+    receiving: Option<(EntryId, ReceivedSnapshot)>,
+    /// Received and checked.
+    arrived: Option<(EntryId, Box<Arrived>)>,
+}
+
+impl Snapshots {
+    pub(super) fn new(saved: EntryId) -> Self {
+        Self {
+            saved,
+            is_saving: false,
+            is_preparing: false,
+            retry_at: 0,
+            ticks: 0,
+            receiving: None,
+            arrived: None,
+        }
+    }
+
+    pub(super) fn tick(&mut self) {
+        self.ticks += 1;
+    }
+}
+
+impl Replica {
+    /// What follows from the log having grown: work for another thread, and now and then a snapshot.
+    pub(super) fn keep_small(&mut self, outputs: &mut Vec<Output>) {
+        if self.failure.is_some() {
+            return;
+        }
+        if !self.snapshots.is_preparing
+            && let Some(job) = self.wal.spare_wanted()
+        {
+            self.snapshots.is_preparing = true;
+            outputs.push(Output::Run(Job(Work::Spare(job))));
+        }
+        let applied = self.replicated.applied;
+        let entries = applied.index.get() - self.snapshots.saved.index.get();
+        let is_due =
+            self.wal.sealed_bytes() >= self.settings.log_bytes || entries >= self.settings.log_entries;
+        if is_due
+            && entries > 0
+            && !self.snapshots.is_saving
+            && self.snapshots.ticks >= self.snapshots.retry_at
+        {
+            self.save(outputs);
+        }
+    }
+
+    fn save(&mut self, outputs: &mut Vec<Output>) {
+        self.snapshots.is_saving = true;
+        let content = self.replicated.capture(&self.state);
+        let header = SnapshotHeader {
+            kind: SnapshotKind::Snapshot,
+            identity: self.identity,
+            last: self.replicated.applied,
+            config: self.replicated.config.clone(),
+            meta: codec::encode(&content.meta),
+        };
+        outputs.push(Output::Run(Job(Work::Save { disk: Arc::clone(&self.disk), header, content })));
+    }
+
+    /// What follows from a job having ended.
+    pub(super) fn done(&mut self, ended: Ended) -> Option<raft::Input> {
+        let retry_at = self.snapshots.ticks + RETRY_TICKS;
+        match ended {
+            Ended::Spare(result) => {
+                self.snapshots.is_preparing = false;
+                // What failed is tried again by whoever needs it; the log remembers.
+                drop(result);
+                None
+            }
+            Ended::Saved(result) => {
+                self.snapshots.is_saving = false;
+                match result {
+                    // One that has come from a leader meanwhile may be newer.
+                    Ok(saved) if saved.index > self.snapshots.saved.index => {
+                        self.snapshots.saved = saved;
+                        Some(raft::Input::Saved(saved))
+                    }
+                    Ok(_) => None,
+                    Err(_) => {
+                        self.snapshots.retry_at = retry_at;
+                        None
+                    }
+                }
+            }
+            Ended::Checked(snapshot, Ok(arrived))
+                if arrived.header.identity.cluster == self.identity.cluster =>
+            {
+                let (config, time) = (arrived.header.config.clone(), arrived.meta.time);
+                self.snapshots.arrived = Some((snapshot, arrived));
+                Some(raft::Input::SnapshotStored { snapshot, config, time })
+            }
+            Ended::Checked(snapshot, _) => Some(raft::Input::ChunkStored { snapshot, offset: 0 }),
+        }
+    }
+
+    /// The mark of `saved` is durable: what is older goes, and so does the beginning of the log.
+    pub(super) fn marked(&mut self, saved: EntryId) {
+        let under_way = self.raft.snapshots_under_way().map(|snapshot| snapshot.index);
+        let pinned = under_way.min().unwrap_or(saved.index);
+        // What cannot be removed now is when the next one is marked, or when the disk is opened again.
+        let _ = wal::remove_snapshots_before(&self.disk, pinned.min(saved.index));
+    }
+
+    /// Gives the log's beginning up as far as the core has no use for it.
+    pub(super) fn release(&mut self) -> Option<LogIndex> {
+        let before = self.wal.first_index();
+        // A member that is behind may keep the log up to twice as long, and has to take a snapshot then.
+        let is_full = self.wal.sealed_bytes() >= 2 * self.settings.log_bytes;
+        self.wal.release(self.raft.releasable(is_full).min(self.snapshots.saved.index));
+        self.wal.retire_released();
+        let first = self.wal.first_index();
+        (first > before).then(|| first.previous())
+    }
+
+    /// Sends a part of a snapshot.
+    pub(super) fn send_chunk(
+        &mut self,
+        member: MemberId,
+        term: Term,
+        snapshot: EntryId,
+        (offset, bytes): (u64, u64),
+        outputs: &mut Vec<Output>,
+    ) -> Option<raft::Input> {
+        match wal::read_snapshot_part(&self.disk, snapshot.index, offset, bytes) {
+            Ok((part, is_last)) => {
+                let message = Message::SnapshotChunk { snapshot, offset, bytes: part.into(), is_last };
+                outputs.push(Output::Send(Envelope {
+                    from: self.identity.member,
+                    to: member,
+                    term,
+                    message,
+                }));
+                None
+            }
+            Err(_) => Some(raft::Input::ChunkFailed { member }),
+        }
+    }
+
+    /// Writes a part of a snapshot that comes from a peer.
+    pub(super) fn store_chunk(
+        &mut self,
+        snapshot: EntryId,
+        offset: u64,
+        bytes: &[u8],
+        is_last: bool,
+        outputs: &mut Vec<Output>,
+    ) -> Option<raft::Input> {
+        let mut received = match self.snapshots.receiving.take() {
+            Some((of, received)) if of == snapshot && received.offset() == offset => received,
+            _ if offset == 0 => match ReceivedSnapshot::create(&self.disk, snapshot.index) {
+                Ok(received) => received,
+                Err(_) => return Some(raft::Input::ChunkStored { snapshot, offset: 0 }),
+            },
+            // A part of what was given up meanwhile: it begins again.
+            _ => return Some(raft::Input::ChunkStored { snapshot, offset: 0 }),
+        };
+        if received.write(bytes).is_err() {
+            // A full disk, for one. The leader will offer it again.
+            return Some(raft::Input::ChunkStored { snapshot, offset: 0 });
+        }
+        let offset = received.offset();
+        if is_last {
+            outputs.push(Output::Run(Job(Work::Check { received, snapshot })));
+        } else {
+            self.snapshots.receiving = Some((snapshot, received));
+        }
+        Some(raft::Input::ChunkStored { snapshot, offset })
+    }
+
+    /// Makes a snapshot that has come the beginning of everything.
+    pub(super) fn install(&mut self, snapshot: EntryId, outputs: &mut Vec<Output>) -> Result<(), WalError> {
+        let arrived = self.snapshots.arrived.take().filter(|(of, _)| *of == snapshot);
+        let (_, arrived) = arrived.expect("the core installs what it was told is stored");
+        wal::install_snapshot(&self.disk, snapshot.index)?;
+        self.snapshots.saved = snapshot;
+        let Arrived { header, meta, loaded } = *arrived;
+        let history = History::restore(self.settings.history, meta.index, loaded.history);
+        let replicated = Replicated::new(loaded.sessions, header.config, snapshot, meta.time);
+        self.replicated.replace(&self.state, replicated, loaded.tree, history);
+        for token in self.proposals.take_skipped(&self.replicated.sessions) {
+            outputs.push(Output::Answer { token, answer: Answer::Unknown });
+        }
+        outputs.push(Output::Installed(snapshot));
+        Ok(())
+    }
+}

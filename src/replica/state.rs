@@ -1,0 +1,193 @@
+//! What the log makes of itself here: the tree, the sessions, and the watchers who are told.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard};
+use parking_lot::Mutex;
+
+use super::content::{Content, Meta};
+use crate::codec;
+use crate::entry::{Config, Entry, EntryId, Payload};
+use crate::event::Change;
+use crate::key::Key;
+use crate::node::Node;
+use crate::session::{Admission, Sessions};
+use crate::tree::{Command, Effect, Refused, Tree};
+use crate::types::{Index, Timestamp};
+use crate::watch::{History, Hub, Laggards, Watch, WatchRequest};
+
+/// Readers get their turn after so many entries.
+const ENTRIES_PER_LOCK: usize = 64;
+
+/// The tree and the watchers: what other threads may read and watch while the replica goes on.
+///
+/// The tree's lock and the hub's are never held together.
+pub struct State {
+    tree: ShardedLock<Tree>,
+    hub: Arc<Hub>,
+    /// Whom [`State::serve_watchers`] serves, once it has begun.
+    laggards: Mutex<Option<Laggards>>,
+}
+
+impl State {
+    pub(super) fn new(tree: Tree, history: History) -> Self {
+        Self { tree: ShardedLock::new(tree), hub: Hub::new(history), laggards: Mutex::new(None) }
+    }
+
+    /// The tree, to read.
+    ///
+    /// # Panics
+    ///
+    /// When a command panicked in it.
+    pub fn tree(&self) -> ShardedLockReadGuard<'_, Tree> {
+        self.tree.read().expect("the tree does not panic")
+    }
+
+    /// Begins a watch of `key` from `since` on, for which up to `capacity` events wait.
+    ///
+    /// Somebody has to serve those who fall behind: [`State::serve_watchers`], or a thread of the owner's.
+    pub fn watch(&self, key: Key, recursive: bool, since: Option<Index>, capacity: usize) -> Watch {
+        let request = WatchRequest { recursive, since, capacity, ..WatchRequest::new(key) };
+        let (watch, _) = self.hub.watch(request);
+        watch
+    }
+
+    /// Gives watchers that fell behind what they have room for: for an owner that has no thread for it.
+    pub fn serve_watchers(&self) {
+        let mut laggards = self.laggards.lock();
+        if laggards.is_none() {
+            *laggards = self.hub.laggards();
+        }
+        if let Some(laggards) = &mut *laggards {
+            laggards.turn(&self.hub, &|key| self.content(key));
+        }
+    }
+
+    /// Whether a key's time is up at `now`, in log time. Far deadlines are looked at more closely on the way.
+    pub fn is_anything_due(&self, now: Timestamp) -> bool {
+        if self.tree().next_wake().is_none_or(|wake| wake > now) {
+            return false;
+        }
+        let mut tree = self.tree.write().expect("the tree does not panic");
+        tree.refine_timers(now);
+        tree.next_wake().is_some_and(|wake| wake <= now)
+    }
+
+    fn content(&self, key: &Key) -> (Index, Option<Node>) {
+        let tree = self.tree();
+        (tree.index(), tree.get(key).ok().cloned())
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        self.hub.close();
+    }
+}
+
+/// What applying goes on from; the tree itself is in [`State`].
+pub(super) struct Replicated {
+    pub(super) sessions: Sessions,
+    /// Who the members are, as of `applied`.
+    pub(super) config: Config,
+    pub(super) applied: EntryId,
+    /// The time of the newest entry applied.
+    pub(super) time: Timestamp,
+    /// Kept empty between batches, for their memory.
+    effects: Vec<Effect>,
+}
+
+/// What came of one entry that somebody may wait for.
+pub(super) struct Outcome {
+    /// Its position among those that were applied together.
+    pub(super) entry: usize,
+    /// What it changed; `None` when it was skipped, because it had been applied before.
+    pub(super) result: Option<Result<Vec<Arc<Change>>, Refused>>,
+}
+
+impl Replicated {
+    pub(super) fn new(sessions: Sessions, config: Config, applied: EntryId, time: Timestamp) -> Self {
+        Self { sessions, config, applied, time, effects: Vec::new() }
+    }
+
+    /// Runs committed entries and tells watchers. What somebody may wait for, as `waits` says, is in the outcomes.
+    ///
+    /// # Errors
+    ///
+    /// The entry that holds no command: nobody of this version can have proposed it.
+    pub(super) fn apply(
+        &mut self,
+        state: &State,
+        entries: &[Entry],
+        waits: impl Fn(&Entry) -> bool,
+    ) -> Result<Vec<Outcome>, EntryId> {
+        let mut outcomes = Vec::new();
+        let mut ran: Vec<(usize, Result<Range<usize>, Refused>)> = Vec::new();
+        for (batch, entries) in entries.chunks(ENTRIES_PER_LOCK).enumerate() {
+            let mut tree = state.tree.write().expect("the tree does not panic");
+            for (place, entry) in entries.iter().enumerate() {
+                let place = batch * ENTRIES_PER_LOCK + place;
+                match self.run(&mut tree, entry)? {
+                    Some(result) if waits(entry) => ran.push((place, result)),
+                    None if waits(entry) => outcomes.push(Outcome { entry: place, result: None }),
+                    _ => {}
+                }
+            }
+            drop(tree);
+            for effect in &self.effects {
+                // Whoever serves laggards looks for them by itself.
+                let _ = state.hub.publish(&effect.change, effect.removed.as_ref());
+            }
+            for (entry, result) in ran.drain(..) {
+                let changes = |own: Range<usize>| self.effects[own].iter().map(|one| Arc::clone(&one.change));
+                outcomes.push(Outcome { entry, result: Some(result.map(|own| changes(own).collect())) });
+            }
+            self.effects.clear();
+        }
+        Ok(outcomes)
+    }
+
+    /// Runs one entry; `None` when it is no command, or one that is skipped.
+    fn run(
+        &mut self,
+        tree: &mut Tree,
+        entry: &Entry,
+    ) -> Result<Option<Result<Range<usize>, Refused>>, EntryId> {
+        assert!(entry.id.index == self.applied.index.next(), "entries are applied one after the other");
+        self.applied = entry.id;
+        self.time = entry.time;
+        match &entry.payload {
+            Payload::Noop => Ok(None),
+            Payload::Config(config) => {
+                self.sessions.follow(config);
+                self.config = config.clone();
+                Ok(None)
+            }
+            Payload::Command(bytes) => {
+                if self.sessions.admit(entry.session) != Admission::Fresh {
+                    return Ok(None);
+                }
+                let command: Command = codec::decode(bytes).map_err(|_| entry.id)?;
+                let result = tree.apply(entry.time, command, &mut self.effects);
+                Ok(Some(result.map(|own| own..self.effects.len())))
+            }
+        }
+    }
+
+    /// What is there now, to be saved.
+    pub(super) fn capture(&self, state: &State) -> Content {
+        let tree = state.tree();
+        let meta = Meta { index: tree.index(), time: self.time };
+        let (root, files) = (tree.root().clone(), tree.file_count());
+        drop(tree);
+        Content { meta, root, files, history: state.hub.history(), sessions: self.sessions.clone() }
+    }
+
+    /// Puts what a snapshot holds in the place of everything.
+    pub(super) fn replace(&mut self, state: &State, with: Self, tree: Tree, history: History) {
+        *state.tree.write().expect("the tree does not panic") = tree;
+        let _ = state.hub.replace_history(history);
+        *self = with;
+    }
+}

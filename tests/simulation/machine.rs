@@ -1,0 +1,150 @@
+//! One machine: a disk, clocks, and a process on it that comes and goes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use spinney::internals::replica::{Founding, Moment, OpenError, Replica, Settings};
+use spinney::internals::wal::{Disk, SimulatedDisk};
+use spinney::{Identity, MemberId, Timestamp};
+
+use super::network::Place;
+use super::plan::{MS, Time};
+use super::watching::Watcher;
+
+/// What the wall clocks showed when the world began, in milliseconds.
+const EPOCH_MS: u64 = 1_700_000_000_000;
+
+/// What is the matter with a machine's disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// Nothing.
+    Sound,
+    /// Bits of it may have rotted: it is refused when it is opened, or does no harm.
+    Rotten,
+    /// It is gone, or was refused: its member never comes back.
+    Lost,
+}
+
+/// A machine, whether its process runs or not.
+pub struct Machine {
+    /// Where it is.
+    pub place: Place,
+    /// Whose member it is.
+    pub identity: Identity,
+    /// How its cluster began.
+    pub founding: Founding,
+    /// How its replica is set.
+    pub settings: Settings,
+    /// What survives the process.
+    pub disk: SimulatedDisk,
+    /// What is the matter with the disk.
+    pub condition: Condition,
+    /// The process; `None` while it is down.
+    pub replica: Option<Replica>,
+    /// How many processes there were.
+    pub life: u64,
+    /// The newest (life, connection) of each peer that a frame has come from.
+    pub newest: BTreeMap<Place, (u64, u64)>,
+    /// Frames of connections up to this one were meant for an earlier process.
+    pub deaf_until: u64,
+    /// Until then the process stands still.
+    pub paused_until: Time,
+    /// The process dies after carrying out so many more outputs.
+    pub dies_after: Option<u64>,
+    /// How fast its clocks run, in thousandths.
+    pub speed: u64,
+    /// What its wall clock is off by, in milliseconds.
+    pub wall_ms: i64,
+    /// Whether others said that it is no member any more, or that it has lost data.
+    pub stopped: bool,
+    /// Who watches here.
+    pub watchers: Vec<Watcher>,
+    /// The newest term, commit and role that were seen of this process.
+    pub seen: super::invariants::Seen,
+}
+
+impl Machine {
+    /// A machine with an empty disk, down.
+    #[must_use]
+    pub fn new(place: Place, identity: Identity, founding: Founding, settings: Settings) -> Self {
+        Self {
+            place,
+            identity,
+            founding,
+            settings,
+            disk: SimulatedDisk::new(),
+            condition: Condition::Sound,
+            replica: None,
+            life: 0,
+            newest: BTreeMap::new(),
+            deaf_until: 0,
+            paused_until: 0,
+            dies_after: None,
+            speed: 1_000,
+            wall_ms: 0,
+            stopped: false,
+            watchers: Vec::new(),
+            seen: super::invariants::Seen::default(),
+        }
+    }
+
+    /// Its member.
+    #[must_use]
+    pub fn member(&self) -> MemberId {
+        self.identity.member
+    }
+
+    /// Whether its process runs and can do what a member does.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.replica.as_ref().is_some_and(|replica| replica.failure().is_none()) && !self.stopped
+    }
+
+    /// What its clocks show.
+    #[must_use]
+    pub fn moment(&self, now: Time) -> Moment {
+        let running = now / MS * self.speed / 1_000;
+        let wall = (EPOCH_MS + running).saturating_add_signed(self.wall_ms);
+        Moment { wall: Timestamp::new(wall), running: Duration::from_millis(running) }
+    }
+
+    /// How long a tick of its takes.
+    #[must_use]
+    pub fn tick(&self) -> Time {
+        10 * MS * 1_000 / self.speed
+    }
+
+    /// Starts a process.
+    ///
+    /// # Errors
+    ///
+    /// Those of opening.
+    pub fn start(&mut self, seed: u64) -> Result<(), OpenError> {
+        self.life += 1;
+        self.seen = super::invariants::Seen::default();
+        self.newest.clear();
+        self.dies_after = None;
+        let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
+        let mut settings = self.settings.clone();
+        settings.wal.salt_seed = seed;
+        let replica = Replica::open(disk, settings, self.identity, self.founding.clone(), seed)?;
+        self.replica = Some(replica);
+        Ok(())
+    }
+
+    /// Ends the process, as a kill does: what it wrote is there for the next one.
+    pub fn kill(&mut self) {
+        self.replica = None;
+        self.watchers.clear();
+        self.disk.restart();
+    }
+
+    /// Ends the process and what was not synced.
+    pub fn lose_power(&mut self, seed: u64) {
+        self.replica = None;
+        self.watchers.clear();
+        self.disk = self.disk.power_loss(seed);
+        self.disk.restart();
+    }
+}

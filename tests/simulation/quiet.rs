@@ -1,0 +1,210 @@
+//! The life of a world: chaos, then calm; and what has to come of that.
+
+use std::collections::BTreeSet;
+
+use spinney::MemberId;
+use spinney::internals::entry::Config;
+use spinney::internals::raft::Role;
+
+use super::Outcome;
+use super::invariants::{Image, show};
+use super::machine::Condition;
+use super::network::Place;
+use super::plan::{MS, SECOND, Time};
+use super::workload::Request;
+use super::world::{Event, World};
+
+/// A cluster is whole again within this time of the last fault.
+const RECOVERY_MAX: Time = 60 * SECOND;
+
+/// A call to a whole cluster is answered within this time.
+const ANSWER_MAX: Time = 20 * SECOND;
+
+/// How long a whole cluster is watched for anything that should not happen any more.
+const QUIET: Time = 5 * SECOND;
+
+impl World {
+    /// Lives from beginning to end.
+    pub(super) fn live(&mut self) {
+        let end = self.now + self.plan.chaos;
+        while self.now < end {
+            let pause = 500 * MS;
+            self.run_until((self.now + pause).min(end));
+            self.check_matching();
+        }
+        self.heal();
+        let healed = self.now;
+        // All processes are started anew first.
+        self.run_until(self.now + 10 * MS);
+        while !self.is_whole() {
+            self.run_until(self.now + 50 * MS);
+            let waited = self.now - healed;
+            self.require(waited < RECOVERY_MAX, || {
+                format!("not whole after {} s: {}", waited / SECOND, self.why_not_whole())
+            });
+        }
+        self.report.recovery_ms = (self.now - healed) / MS;
+        self.probe();
+        self.watch_quiet();
+        self.check_end();
+    }
+
+    /// What happened, all told.
+    pub(super) fn outcome(mut self) -> Outcome {
+        self.report.seeds = 1;
+        self.report.events = self.happened;
+        self.report.seconds = self.now / SECOND;
+        self.report.entries = self.witness.last().get();
+        self.report.add_traffic(self.network.traffic);
+        if self.witness.doubles() > 0 {
+            self.coverage.reach("a retry met its own first attempt");
+        }
+        let trace = self.trace();
+        self.report.coverage = self.coverage;
+        Outcome { report: self.report, trace }
+    }
+
+    /// Ends all faults.
+    fn heal(&mut self) {
+        self.is_calm = true;
+        self.clients.is_open = false;
+        self.network.heal();
+        for at in 0..self.machines.len() {
+            let machine = &mut self.machines[at];
+            machine.paused_until = 0;
+            machine.dies_after = None;
+            let (place, life) = (machine.place, machine.life);
+            let disk = machine.disk.clone();
+            disk.set_capacity(None);
+            // A process whose disk was to stop stops now; the next one finds it sound.
+            self.after(MS, Event::Die { place, life, power: false });
+            self.after(2 * MS, Event::Start(place));
+        }
+    }
+
+    /// The configuration that the log ends with, if one who leads has agreed on it.
+    fn settled(&self) -> Option<(Place, Config)> {
+        let leads = |machine: &&super::machine::Machine| {
+            machine.replica.as_ref().is_some_and(|replica| replica.raft().role() == Role::Leader)
+        };
+        let leader =
+            self.machines.iter().filter(leads).max_by_key(|machine| {
+                machine.replica.as_ref().map(|replica| replica.raft().hard_state().term)
+            })?;
+        let config = leader.replica.as_ref()?.raft().config().clone();
+        Some((leader.place, config))
+    }
+
+    /// Whether somebody leads, nobody is behind, no change is under way, nobody waits, and whoever is lost was removed.
+    fn is_whole(&self) -> bool {
+        let Some((leader, config)) = self.settled() else { return false };
+        let Some(first) = &self.machines[leader.0].replica else { return false };
+        let last = first.raft().last();
+        !config.is_joint()
+            && first.applied() == last
+            && self.clients.waiting() == 0
+            && self.admin.condemned.iter().all(|member| !config.contains(*member))
+            && config.members().all(|member| {
+                let machine = self.places.get(&member).map(|place| &self.machines[place.0]);
+                machine.is_some_and(|machine| {
+                    machine.condition == Condition::Sound
+                        && machine.replica.as_ref().is_some_and(|replica| {
+                            replica.applied() == last
+                                && replica.raft().leader() == Some(self.machines[leader.0].member())
+                        })
+                })
+            })
+    }
+
+    fn why_not_whole(&self) -> String {
+        let mut why = format!("{} calls wait; {:?}", self.clients.waiting(), self.settings);
+        for machine in &self.machines {
+            let state = match &machine.replica {
+                None => format!("down, {:?}, stopped {}", machine.condition, machine.stopped),
+                Some(replica) => {
+                    let raft = replica.raft();
+                    format!(
+                        "{:?} of {:?}, last {:?}, committed {}, applied {}, leader {:?}, {} wait, stopped {}, {}",
+                        raft.role(),
+                        raft.hard_state().term,
+                        raft.last(),
+                        raft.committed(),
+                        replica.applied().index,
+                        raft.leader(),
+                        replica.waiting(),
+                        machine.stopped,
+                        show(raft.config())
+                    )
+                }
+            };
+            why += &format!("\n  {}: {state}", machine.member());
+        }
+        why
+    }
+
+    /// A whole cluster takes a write and a read at each of its members.
+    fn probe(&mut self) {
+        let Some((_, config)) = self.settled() else { return };
+        let members: Vec<MemberId> = config.members().collect();
+        for member in members {
+            let place = self.places[&member];
+            for is_write in [true, false] {
+                let request = if is_write {
+                    self.clients_probe()
+                } else {
+                    Request::Read { key: super::workload::register(0), register: Some(0) }
+                };
+                let answered = self.report.answered;
+                let token = self.call(None, place, request);
+                let called = self.now;
+                while self.is_waiting(token) {
+                    self.run_until(self.now + 20 * MS);
+                    self.require(self.now - called < ANSWER_MAX, || {
+                        format!("{member} does not answer (a write: {is_write}): {}", self.why_not_whole())
+                    });
+                }
+                self.require(self.report.answered > answered, || format!("{member} answered nothing"));
+            }
+        }
+    }
+
+    /// Nothing happens in a whole cluster but heartbeats, and what expires.
+    fn watch_quiet(&mut self) {
+        let elections = self.report.elections;
+        self.run_until(self.now + QUIET);
+        let after = self.report.elections;
+        self.require(after == elections, || format!("{} elections in a whole cluster", after - elections));
+        let Some((leader, _)) = self.settled() else {
+            return self.require(false, || "nobody leads a whole cluster".to_owned());
+        };
+        let machine = &self.machines[leader.0];
+        let now = machine.moment(self.now).wall.get();
+        if let (Some(deadline), Some(replica)) = (self.witness.first_deadline(), &machine.replica) {
+            let time = replica.raft().log_time(spinney::Timestamp::new(now)).get();
+            // The wall clock may have been set since: only what log time says counts, and that goes on evenly.
+            let late = replica.state().tree().time().get().max(time.min(now)).saturating_sub(deadline);
+            self.require(late < 20_000, || format!("a key has not expired {late} ms after its time"));
+        }
+    }
+
+    /// What was promised is there.
+    fn check_end(&mut self) {
+        let Some((_, config)) = self.settled() else { return };
+        let members: BTreeSet<MemberId> = config.members().collect();
+        for member in &members {
+            let place = self.places[member];
+            let machine = &self.machines[place.0];
+            let Some(replica) = &machine.replica else { continue };
+            let (applied, last) = (replica.applied().index, self.witness.last());
+            self.require(applied == last, || format!("{member} is at {applied}, and the log ends at {last}"));
+            let limit = self.settings.log_bytes + 8 * u64::from(self.settings.wal.segment_bytes);
+            let bytes = replica.log_bytes();
+            self.require(bytes <= limit, || format!("the log of {member} has {bytes} bytes"));
+            let image = Image::read(&machine.disk);
+            self.require_ok(image.map(drop).map_err(|what| format!("the disk of {member}: {what}")));
+        }
+        self.check_matching();
+        self.finish_watchers();
+        self.check_histories();
+    }
+}
