@@ -110,7 +110,7 @@ fn find<'a>(program: &'a mut clap::Command, path: &[String]) -> &'a mut clap::Co
 }
 
 fn help(program: &mut clap::Command, path: &[String]) -> Result<(), Failure> {
-    let text = find(program, path).render_long_help();
+    let text = find(program, path).render_help();
     write!(anstream::stdout(), "{}", text.ansi())?;
     Ok(())
 }

@@ -262,7 +262,7 @@ pub(crate) struct Watch {
 #[derive(Args, Debug)]
 #[command(
     override_usage = "spinney exec-watch [OPTIONS] <KEY> [--] <PROGRAM> [ARGUMENTS]...",
-    after_help = "The program is told of the change by ETCD_WATCH_ACTION, ETCD_WATCH_KEY, ETCD_WATCH_VALUE and\n\
+    after_help = "The program is told of the change by ETCD_WATCH_ACTION, ETCD_WATCH_KEY, ETCD_WATCH_VALUE and \
         ETCD_WATCH_MODIFIED_INDEX in its environment.\n\nExamples:\n  spinney exec-watch --recursive /config -- sh -c \
         'echo $ETCD_WATCH_KEY'"
 )]
@@ -282,7 +282,7 @@ pub(crate) struct ExecWatch {
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "The editor is $VISUAL, or $EDITOR, or vi. The value is written only if nobody changed it meanwhile;\n\
+    after_help = "The editor is $VISUAL, or $EDITOR, or vi. The value is written only if nobody changed it meanwhile; \
         otherwise the edited text is kept in a file. A key that is not there is made.\n\nExamples:\n  spinney edit \
         /config"
 )]
@@ -300,7 +300,7 @@ pub(crate) enum TextFormat {
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "A directory becomes an object, a value becomes text. Keys that expire are left out, and so are hidden\n\
+    after_help = "A directory becomes an object, a value becomes text. Keys that expire are left out, and so are hidden \
         ones, which v2 never lists.\n\nExamples:\n  spinney export /app > app.json\n  spinney export --format toml /app > \
         app.toml\n  spinney export --data-dir ./data /"
 )]
@@ -321,7 +321,7 @@ pub(crate) struct Export {
 #[derive(Args, Debug)]
 #[command(
     after_help = "What would change is shown first. It is then done as one transaction, all of it or none, and only if \
-        nobody\nchanged those keys meanwhile. A server that is not Spinney has no transactions: there, nothing is done\n\
+        nobody changed those keys meanwhile. A server that is not Spinney has no transactions: there, nothing is done \
         without --one-by-one.\n\nExamples:\n  spinney import /app app.toml\n  spinney import --prune --yes /app \
         app.json\n  spinney export /app | spinney --endpoints http://other:2379 import --yes /app -\n  spinney import \
         --data-dir ./data / all.json"
