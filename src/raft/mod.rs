@@ -511,6 +511,15 @@ impl Raft {
         self.applied
     }
 
+    /// Up to where the log of another member is known to be durable; only a leader knows.
+    #[must_use]
+    pub fn matched(&self, member: MemberId) -> Option<LogIndex> {
+        match &self.state {
+            State::Leader(leader) => leader.peers.get(&member).map(|progress| progress.matched),
+            _ => None,
+        }
+    }
+
     /// Whether this member takes no part any more.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
