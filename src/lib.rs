@@ -61,6 +61,8 @@
 //! the watchers. A watcher sees every matching change once and in order, or a [`Resync`]. Damage on disk is refused,
 //! never taken for the end of the log. Dropping the last [`Store`] ends all threads.
 
+#[cfg(feature = "cli")]
+pub mod cli;
 mod codec;
 mod entry;
 mod error;

@@ -193,6 +193,9 @@ impl Front {
         if let Some(rest) = path.strip_prefix(b"/v2/auth") {
             return self.auth(parts, rest, body).await;
         }
+        if *path == *b"/spinney/v1/txn" {
+            return self.transaction(parts, body).await;
+        }
         self.other(&parts.method, &path).await
     }
 }
