@@ -44,21 +44,22 @@ fn comparable(text: &str) -> String {
 }
 
 /// A server with nothing in it yet; it ends with this.
-enum Served {
-    Here(Running),
-    /// With what it says, which somebody has to hear, and its data.
-    Program(Child, BufReader<ChildStderr>, TempDir),
+#[derive(Default)]
+struct Served {
+    program: Option<Child>,
+    /// What the program says, which somebody has to hear, and its data.
+    _log: Option<BufReader<ChildStderr>>,
+    _directory: Option<TempDir>,
+    _running: Option<Running>,
 }
 
 impl Served {
     fn start() -> (Self, SocketAddr) {
-        match option_env!("CARGO_BIN_EXE_spinney") {
-            Some(program) => Self::program(program),
-            None => {
-                let (running, address) = http::serve(&Store::in_memory());
-                (Self::Here(running), address)
-            }
+        if let Some(program) = option_env!("CARGO_BIN_EXE_spinney") {
+            return Self::program(program);
         }
+        let (running, address) = http::serve(&Store::in_memory());
+        (Self { _running: Some(running), ..Self::default() }, address)
     }
 
     fn program(program: &str) -> (Self, SocketAddr) {
@@ -70,6 +71,7 @@ impl Served {
             .spawn()
             .unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut served = Self { program: Some(child), _directory: Some(directory), ..Self::default() };
         let address = loop {
             let mut line = String::new();
             assert_ne!(log.read_line(&mut line).unwrap(), 0, "the server ended");
@@ -77,15 +79,16 @@ impl Served {
                 break address.trim().parse().unwrap();
             }
         };
-        (Self::Program(child, log, directory), address)
+        served._log = Some(log);
+        (served, address)
     }
 }
 
 impl Drop for Served {
     fn drop(&mut self) {
-        if let Self::Program(child, ..) = self {
-            let _ = child.kill();
-            let _ = child.wait();
+        if let Some(program) = &mut self.program {
+            let _ = program.kill();
+            let _ = program.wait();
         }
     }
 }
