@@ -46,12 +46,13 @@ fn comparable(text: &str) -> String {
 /// A server with nothing in it yet; it ends with this.
 #[derive(Default)]
 struct Served {
-    program: Option<Child>,
-    /// What the program says, which somebody has to hear, and its data.
-    _log: Option<BufReader<ChildStderr>>,
-    _directory: Option<TempDir>,
     _running: Option<Running>,
+    _program: Option<Program>,
+    _directory: Option<TempDir>,
 }
+
+/// The program, and what it says, which somebody has to hear.
+struct Program(Child, Option<BufReader<ChildStderr>>);
 
 impl Served {
     fn start() -> (Self, SocketAddr) {
@@ -62,16 +63,16 @@ impl Served {
         (Self { _running: Some(running), ..Self::default() }, address)
     }
 
-    fn program(program: &str) -> (Self, SocketAddr) {
+    fn program(path: &str) -> (Self, SocketAddr) {
         let directory = support::directory();
-        let mut child = Command::new(program)
+        let child = Command::new(path)
             .args(["serve", "--listen-client-urls", "http://127.0.0.1:0", "--data-dir"])
             .arg(directory.path().join("data"))
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut served = Self { program: Some(child), _directory: Some(directory), ..Self::default() };
+        let mut program = Program(child, None);
+        let log = program.1.insert(BufReader::new(program.0.stderr.take().unwrap()));
         let address = loop {
             let mut line = String::new();
             assert_ne!(log.read_line(&mut line).unwrap(), 0, "the server ended");
@@ -79,17 +80,14 @@ impl Served {
                 break address.trim().parse().unwrap();
             }
         };
-        served._log = Some(log);
-        (served, address)
+        (Self { _program: Some(program), _directory: Some(directory), ..Self::default() }, address)
     }
 }
 
-impl Drop for Served {
+impl Drop for Program {
     fn drop(&mut self) {
-        if let Some(program) = &mut self.program {
-            let _ = program.kill();
-            let _ = program.wait();
-        }
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
