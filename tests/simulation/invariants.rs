@@ -24,6 +24,8 @@ pub struct Seen {
     pub applied: EntryId,
     /// What it did.
     pub role: Option<Role>,
+    /// How far its log goes.
+    pub last: EntryId,
 }
 
 /// What one disk says of the log.
@@ -80,7 +82,13 @@ impl World {
             committed: raft.committed(),
             applied: replica.applied(),
             role: Some(raft.role()),
+            last: raft.last(),
         };
+        if now.last.index < before.last.index
+            || now.last.term > before.last.term && now.last.index == before.last.index
+        {
+            self.coverage.reach("an uncommitted tail was truncated");
+        }
         self.require(now.term >= before.term, || {
             format!("{member}: the term went back, {before:?} to {now:?}")
         });

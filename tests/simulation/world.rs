@@ -508,6 +508,8 @@ pub fn contact(member: MemberId) -> Contact {
 fn settings_of(plan: &Plan) -> Settings {
     let mut random = Random::stream(plan.seed, "settings");
     let ends = plan.has(Fault::Degenerate);
+    // Leases count on clocks whose speeds differ by no more than this: here by a tenth at the very most.
+    let lease = random.one_in(3).then_some(raft::Lease { tick_ms: 10, drift_percent: 15 });
     let mut pick = |choices: &[u64], usual: u64| {
         let drawn = *random.pick(choices);
         if ends { drawn } else { usual }
@@ -525,7 +527,7 @@ fn settings_of(plan: &Plan) -> Settings {
         chunk_bytes: pick(&[64, 500, 10_000], 4_000),
         ..raft::Settings::default()
     };
-    let raft = raft::Settings { election_ticks_max: raft.election_ticks_min * 2, ..raft };
+    let raft = raft::Settings { election_ticks_max: raft.election_ticks_min * 2, lease, ..raft };
     let short = plan.has(Fault::Compaction);
     Settings {
         raft,
