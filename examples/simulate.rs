@@ -1,7 +1,11 @@
 //! Lets whole clusters live through everything that can go wrong, seed by seed, and says what was found.
 //!
 //! ```text
-//! cargo run --release --example simulate -- --seeds 1000 [--seed FIRST] [--only net,disk,crash,…] [--twice]
+//! cargo run --release --example simulate -- --seeds 1000 [--seed FIRST] [--only net,disk,crash,…]
+//!
+//!   --twice        each seed twice, to see whether it does the same again
+//!   --keep-going   do not stop at the third violation
+//!   --first        stop at the first, and do not look for the fewest faults that it takes
 //! ```
 
 #[path = "../tests/model/mod.rs"]
@@ -28,7 +32,7 @@ fn main() -> ExitCode {
         Ok(sweep) => sweep,
         Err(what) => {
             eprintln!(
-                "{what}\n\nsimulate [--seeds N] [--seed FIRST] [--only FAULTS] [--twice] [--keep-going]\nfaults:"
+                "{what}\n\nsimulate [--seeds N] [--seed FIRST] [--only FAULTS] [--twice] [--keep-going] [--first]\nfaults:"
             );
             for fault in Fault::ALL {
                 eprintln!("  {:<12} in the group {}", fault.word(), fault.group());
@@ -61,7 +65,7 @@ fn main() -> ExitCode {
 }
 
 fn sweep_from(mut words: impl Iterator<Item = String>) -> Result<Sweep, String> {
-    let mut sweep = Sweep { first: 1, seeds: 100, faults: Faults::all(), twice: false, violations_max: 3 };
+    let mut sweep = Sweep { first: 1, seeds: 100, faults: Faults::all(), twice: false, shrinks: true, violations_max: 3 };
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
         match &*word {
@@ -69,6 +73,7 @@ fn sweep_from(mut words: impl Iterator<Item = String>) -> Result<Sweep, String> 
             "--seed" => sweep.first = number(&value()?)?,
             "--only" => sweep.faults = value()?.parse()?,
             "--twice" => sweep.twice = true,
+            "--first" => (sweep.violations_max, sweep.shrinks) = (1, false),
             "--keep-going" => sweep.violations_max = usize::MAX,
             _ => return Err(format!("{word:?} means nothing here")),
         }

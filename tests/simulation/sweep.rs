@@ -20,6 +20,8 @@ pub struct Sweep {
     pub faults: Faults,
     /// Whether each seed is run twice, to see whether it does the same again.
     pub twice: bool,
+    /// Whether a seed that fails is tried again with fewer faults.
+    pub shrinks: bool,
     /// After so many violations no new seed is begun.
     pub violations_max: usize,
 }
@@ -68,7 +70,7 @@ impl Sweep {
     }
 
     fn run_one(&self, seed: u64) -> Result<Report, Violation> {
-        let first = run(seed, &self.faults).map_err(shrink)?;
+        let first = run(seed, &self.faults).map_err(|found| if self.shrinks { shrink(found) } else { found })?;
         if self.twice {
             let again = run(seed, &self.faults)?;
             if again.trace != first.trace {

@@ -318,16 +318,15 @@ impl World {
             .is_ok_and(|recovery| recovery.torn().is_some());
         match machine.start(seed) {
             Ok(()) => {}
-            Err(OpenError::Log(
-                WalError::Damaged { .. } | WalError::NotAFileOfOurs { .. } | WalError::WrongLength { .. },
-            )) if machine.condition == Condition::Rotten => {
-                machine.condition = Condition::Lost;
-                self.admin.condemned.insert(machine.member());
-                return self.coverage.reach("damage was refused");
-            }
             Err(OpenError::Log(WalError::NoSpace { .. } | WalError::Io { .. })) => {
                 machine.kill();
                 return self.after(SECOND, Event::Start(place));
+            }
+            // Whatever is wrong with it: what matters is that it is not taken for what it was.
+            Err(OpenError::Log(_)) if machine.condition == Condition::Rotten => {
+                machine.condition = Condition::Lost;
+                self.admin.condemned.insert(machine.member());
+                return self.coverage.reach("damage was refused");
             }
             Err(error) => {
                 let member = machine.member();
