@@ -202,3 +202,128 @@ impl Raft {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What a member is, the naive way: one word a member.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Part {
+        Voter,
+        Learner,
+    }
+
+    type Twin = BTreeMap<MemberId, (Part, String)>;
+
+    fn contact(address: u8) -> Contact {
+        let address = format!("a{address}");
+        Contact { name: address.clone(), peer_addresses: vec![address], ..Contact::default() }
+    }
+
+    fn config(twin: &Twin) -> Config {
+        let part =
+            |part| twin.iter().filter(move |(_, (is, _))| *is == part).map(|(member, _)| *member).collect();
+        let contact = |address: &String| Contact {
+            name: address.clone(),
+            peer_addresses: vec![address.clone()],
+            ..Contact::default()
+        };
+        let contacts = twin.iter().map(|(member, (_, address))| (*member, contact(address))).collect();
+        Config { voters: part(Part::Voter), learners: part(Part::Learner), contacts, ..Config::default() }
+    }
+
+    fn change(kind: u8, member: u8, address: u8) -> Change {
+        let member = MemberId::new(u64::from(member % 6));
+        match kind % 5 {
+            0 => Change::Add(contact(address % 8)),
+            1 => Change::Promote(member),
+            2 => Change::Demote(member),
+            3 => Change::Remove(member),
+            _ => Change::Update(member, contact(address % 8)),
+        }
+    }
+
+    /// The same changes made to the twin; `None` where one cannot be made.
+    fn naively(twin: &Twin, changes: &[Change], new: MemberId) -> Option<Twin> {
+        let mut twin = twin.clone();
+        let mut adds = 0;
+        for change in changes {
+            let is_taken = |twin: &Twin, member: MemberId, contact: &Contact| {
+                twin.iter().any(|(other, (_, address))| *other != member && *address == contact.name)
+            };
+            match change {
+                Change::Add(contact) => {
+                    adds += 1;
+                    if adds > 1 || is_taken(&twin, new, contact) {
+                        return None;
+                    }
+                    twin.insert(new, (Part::Learner, contact.name.clone()));
+                }
+                Change::Promote(member) => match twin.get_mut(member) {
+                    Some((part @ Part::Learner, _)) => *part = Part::Voter,
+                    _ => return None,
+                },
+                Change::Demote(member) => match twin.get_mut(member) {
+                    Some((part @ Part::Voter, _)) => *part = Part::Learner,
+                    _ => return None,
+                },
+                Change::Remove(member) => drop(twin.remove(member)?),
+                Change::Update(member, contact) => {
+                    if is_taken(&twin, *member, contact) {
+                        return None;
+                    }
+                    twin.get_mut(member)?.1.clone_from(&contact.name);
+                }
+            }
+        }
+        Some(twin)
+    }
+
+    proptest! {
+        #[test]
+        fn changes_do_what_they_do_to_a_naive_twin(
+            parts: [u8; 6],
+            changes in proptest::collection::vec(any::<(u8, u8, u8)>(), 1..4),
+        ) {
+            let part = |part| match part % 3 {
+                0 => None,
+                1 => Some(Part::Voter),
+                _ => Some(Part::Learner),
+            };
+            let member = |(n, p): (usize, &u8)| {
+                Some((MemberId::new(n as u64), (part(*p)?, format!("a{n}"))))
+            };
+            let twin: Twin = parts.iter().enumerate().filter_map(member).collect();
+            let changes: Vec<Change> = changes.iter().map(|&(kind, who, where_)| change(kind, who, where_)).collect();
+            let (old, index) = (config(&twin), LogIndex::new(77));
+            prop_assume!(!old.voters.is_empty());
+            let naive = naively(&twin, &changes, joiner(index)).map(|twin| config(&twin));
+            let naive = naive.filter(|new| !new.voters.is_empty() && *new != old);
+            let made = changed(&old, &changes, index);
+            prop_assert_eq!(made.as_ref().ok().map(|(config, _)| config), naive.as_ref());
+            let Ok((new, added)) = made else { return Ok(()) };
+            prop_assert_eq!(added.is_some(), changes.iter().any(|change| matches!(change, Change::Add(_))));
+
+            // On the way both majorities decide, nobody is left out early, and the end is what was asked for.
+            let joint = entering(&old, &new);
+            prop_assert_eq!(&joint.voters, &new.voters);
+            prop_assert_eq!(joint.is_joint(), old.voters != new.voters);
+            if joint.is_joint() {
+                prop_assert_eq!(&joint.outgoing, &old.voters);
+                prop_assert!(old.voters.iter().all(|voter| joint.contacts.contains_key(voter)));
+            }
+            prop_assert_eq!(leaving(&joint), new);
+        }
+    }
+
+    #[test]
+    fn an_id_says_where_its_member_joined() {
+        assert_eq!(joined_at(joiner(LogIndex::new(5))), LogIndex::new(5));
+        assert_eq!(joined_at(MemberId::new(3)), LogIndex::new(0));
+    }
+}

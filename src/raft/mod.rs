@@ -517,6 +517,17 @@ impl Raft {
         self.is_stopped
     }
 
+    /// This core as if every timer had just been started, to compare it with another: a search that lets things happen
+    /// at any time does not tell apart when they would.
+    #[must_use]
+    pub fn without_time(&self) -> Self {
+        let mut timeless = self.clone();
+        timeless.random = Random::new(0);
+        timeless.election = Election::new(&self.settings, &mut timeless.random, Term::default());
+        timeless.proposals.begin_again();
+        timeless
+    }
+
     /// What an entry would be stamped with that is made at `now`: to be compared with deadlines.
     #[must_use]
     pub fn log_time(&self, now: Timestamp) -> Timestamp {

@@ -109,6 +109,14 @@ impl Disk {
         id.index <= covered || self.term_at(id.index) == Some(id.term)
     }
 
+    /// Whether all entries before one that is in both logs are the same.
+    pub(crate) fn agrees_with(&self, other: &Self) -> bool {
+        let shared = |entry: &&Entry| other.log.iter().find(|own| own.id.index == entry.id.index);
+        let pairs: Vec<_> = self.log.iter().filter_map(|entry| Some((entry, shared(&entry)?))).collect();
+        let common = pairs.iter().rposition(|(one, two)| one.id == two.id);
+        common.is_none_or(|last| pairs[..=last].iter().all(|(one, two)| one == two))
+    }
+
     fn term_at(&self, index: LogIndex) -> Option<Term> {
         let covered = self.snapshot.as_ref().map(|snapshot| snapshot.last);
         let found = self.log.iter().map(|entry| entry.id).chain(covered).find(|id| id.index == index);

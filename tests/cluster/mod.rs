@@ -10,6 +10,7 @@ mod disk;
 mod shown;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use spinney::internals::entry::{Config, Contact, Entry, EntryId, Payload, WriteSet};
@@ -370,6 +371,24 @@ impl Cluster {
         self.step(member, Input::Released(upto), events);
     }
 
+    /// In how many terms somebody has led.
+    pub(crate) fn count_leaders(&self) -> usize {
+        self.leaders.len()
+    }
+
+    /// Logs that share an entry share all before it.
+    pub(crate) fn check_logs(&self) {
+        let disks: Vec<&Disk> = self.members.values().map(|machine| &machine.disk).collect();
+        for (place, one) in disks.iter().enumerate() {
+            for other in &disks[..place] {
+                assert!(
+                    one.agrees_with(other),
+                    "logs that share an entry differ before it: {one:?} {other:?}"
+                );
+            }
+        }
+    }
+
     /// What Raft promises, as far as it concerns this member, which had applied up to `before` a step ago.
     fn check(&mut self, member: MemberId, before: LogIndex) {
         let Some(raft) = &self.members[&member].raft else { return };
@@ -397,6 +416,12 @@ impl Cluster {
 }
 
 impl Machine {
+    /// All but the core.
+    pub(crate) fn hash_rest(&self, hasher: &mut impl Hasher) {
+        let Self { raft: _, disk, pending, held, is_quick, tree, sessions, applied, parts, lives: _ } = self;
+        (disk, pending, held, is_quick, tree, sessions, applied, parts).hash(hasher);
+    }
+
     fn load(&mut self, snapshot: &Snapshot) {
         self.tree.clone_from(&snapshot.tree);
         self.sessions.clone_from(&snapshot.sessions);
