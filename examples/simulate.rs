@@ -65,7 +65,8 @@ fn main() -> ExitCode {
 }
 
 fn sweep_from(mut words: impl Iterator<Item = String>) -> Result<Sweep, String> {
-    let mut sweep = Sweep { first: 1, seeds: 100, faults: Faults::all(), twice: false, shrinks: true, violations_max: 3 };
+    let mut sweep =
+        Sweep { first: 1, seeds: 100, faults: Faults::all(), twice: false, shrinks: true, violations_max: 3 };
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
         match &*word {

@@ -70,7 +70,8 @@ impl Sweep {
     }
 
     fn run_one(&self, seed: u64) -> Result<Report, Violation> {
-        let first = run(seed, &self.faults).map_err(|found| if self.shrinks { shrink(found) } else { found })?;
+        let first =
+            run(seed, &self.faults).map_err(|found| if self.shrinks { shrink(found) } else { found })?;
         if self.twice {
             let again = run(seed, &self.faults)?;
             if again.trace != first.trace {
