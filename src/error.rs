@@ -5,7 +5,10 @@ use std::io;
 use std::sync::Arc;
 
 use crate::key::{Key, KeyError};
+#[cfg(feature = "cluster")]
+use crate::net::NetError;
 use crate::node::Node;
+use crate::raft::Denied;
 use crate::tree::Refused;
 use crate::types::Index;
 use crate::wal::WalError;
@@ -128,6 +131,26 @@ pub enum Error {
     },
     /// The store is closed.
     Closed,
+    /// Nobody leads the cluster at present, or nobody is known to: too few of its members reach each other. Nothing was
+    /// done.
+    NoLeader,
+    /// The cluster has not answered in time (setting `request_timeout`).
+    TimedOut,
+    /// The leader refuses to change who the members are, or to hand over. Nothing was changed.
+    Denied {
+        /// Why.
+        reason: Denied,
+    },
+    /// No member that was asked has let this one in.
+    NotJoined {
+        /// What the last of them said.
+        why: String,
+    },
+    /// This store is no member of a cluster.
+    Alone,
+    /// What connects members cannot be set up.
+    #[cfg(feature = "cluster")]
+    Net(NetError),
     /// A snapshot could not be taken. The log keeps what it would have replaced: nothing is lost.
     NotSaved {
         /// Why.
@@ -172,7 +195,11 @@ impl Error {
             Self::KeyExists { .. } => (105, "Key already exists"),
             Self::RootReadOnly { .. } => (107, "Root is read only"),
             Self::DirectoryNotEmpty { .. } => (108, "Directory not empty"),
-            Self::Busy | Self::NoSpace { .. } | Self::Unavailable { .. } => (300, "Raft Internal Error"),
+            Self::Busy
+            | Self::NoSpace { .. }
+            | Self::Unavailable { .. }
+            | Self::NoLeader
+            | Self::TimedOut => (300, "Raft Internal Error"),
             _ => return None,
         })
     }
@@ -215,7 +242,10 @@ impl Error {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Busy | Self::NoSpace { .. } | Self::Log(WalError::InUse { .. }) => true,
+            Self::Busy | Self::NoSpace { .. } | Self::NoLeader | Self::Log(WalError::InUse { .. }) => true,
+            Self::Denied { reason } => {
+                matches!(reason, Denied::NotNow | Denied::NotCaughtUp | Denied::NoLeader)
+            }
             Self::Unavailable { may_have_applied, cause } => !may_have_applied && cause.is_retryable(),
             _ => false,
         }
@@ -253,6 +283,13 @@ impl From<WalError> for Error {
     }
 }
 
+#[cfg(feature = "cluster")]
+impl From<NetError> for Error {
+    fn from(error: NetError) -> Self {
+        Self::Net(error)
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -277,6 +314,13 @@ impl fmt::Display for Error {
             }
             Self::Unavailable { .. } => f.write_str("the store cannot take writes"),
             Self::Closed => f.write_str("the store is closed"),
+            Self::NoLeader => f.write_str("no member leads the cluster at present"),
+            Self::TimedOut => f.write_str("the cluster has not answered in time"),
+            Self::Denied { reason } => write!(f, "the leader refuses: {reason}"),
+            Self::NotJoined { why } => write!(f, "no member has let this one in: {why}"),
+            Self::Alone => f.write_str("this store is no member of a cluster"),
+            #[cfg(feature = "cluster")]
+            Self::Net(error) => error.fmt(f),
             Self::NotSaved { why } => write!(f, "no snapshot was taken: {why}"),
             Self::NoThread { .. } => f.write_str("no thread can be started"),
             Self::Log(error) => error.fmt(f),
@@ -290,6 +334,8 @@ impl std::error::Error for Error {
         match self {
             Self::NoThread { source } => Some(source),
             Self::Log(error) => error.source(),
+            #[cfg(feature = "cluster")]
+            Self::Net(error) => error.source(),
             Self::Backup { source: Some(source), .. } => Some(source),
             Self::Unavailable { cause, .. } => Some(cause),
             _ => None,

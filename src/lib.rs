@@ -46,12 +46,23 @@
 //! Every call gives an [`Error`] that says what and where. The tree's refusals carry etcd's [`code`](Error::code); what
 //! the store could not do just now says whether it [may have been applied](Error::Unavailable).
 //!
+//! # Features
+//!
+//! None by default: no async runtime, no socket.
+//!
+//! | feature | brings |
+//! | --- | --- |
+//! | `http` | the `http` module: etcd's v2 API over a store, on axum and tokio |
+//! | `tls` | TLS for its clients |
+//!
 //! # What it promises
 //!
 //! A write that returned is on disk, unless [`Durability::Process`] was chosen, and it is visible and has been told to
 //! the watchers. A watcher sees every matching change once and in order, or a [`Resync`]. Damage on disk is refused,
 //! never taken for the end of the log. Dropping the last [`Store`] ends all threads.
 
+#[cfg(feature = "cli")]
+pub mod cli;
 mod codec;
 mod entry;
 mod error;
@@ -76,11 +87,16 @@ pub use error::Error;
 pub use event::{Action, Change, Event, Resync};
 pub use key::{KEY_PARTS_MAX, Key, KeyError};
 pub use member::{Durability, Outcome, Pending};
+#[cfg(feature = "cluster")]
+pub use net::NetError;
 pub use node::Node;
+pub use raft::Denied;
 pub use store::{
     BackupInfo, Builder, CheckBuilder, Delete, Difference, IntoValue, LogStatus, Put, RESTORE_INDEX_JUMP,
     Status, Store, Transaction, View, WatchBuilder,
 };
+#[cfg(feature = "cluster")]
+pub use store::{Cluster, MemberInfo};
 pub use types::{ClusterId, Index, LogIndex, MemberId, Term, Timestamp};
 pub use wal::{Identity, WalError};
 pub use watch::{Subscription, Watch, WatchIter, WatchStats};

@@ -22,6 +22,11 @@ impl Connection {
         Ok(Self { stream: connect(address)?, buffer: vec![0; 16 << 10], filled: 0 })
     }
 
+    /// One for a client that expects little.
+    pub(crate) fn small(address: SocketAddr) -> Result<Self> {
+        Ok(Self { stream: connect(address)?, buffer: vec![0; 512], filled: 0 })
+    }
+
     /// Sends `request` and returns the status of the answer, once all of it is here.
     pub(crate) fn call(&mut self, request: &[u8]) -> Result<u16> {
         self.send(request)?;

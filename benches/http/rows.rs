@@ -44,6 +44,9 @@ pub(crate) fn measure(options: &Options, scratch: &Path) -> Result<()> {
     for row in rows(options).iter().filter(|row| options.wants(&row.name)) {
         show(row, options.rounds, &contestants)?;
     }
+    if options.wants("idle") {
+        idle(&contestants)?;
+    }
     if options.wants("memory") {
         drop((spinney, etcd));
         memory(options.keys, scratch)?;
@@ -145,6 +148,33 @@ fn told(contestant: &Contestant) -> Result<f64> {
     };
     writing.join().map_err(|_| "the writer panicked")??;
     Ok(told.as_secs_f64() * 1000.0)
+}
+
+/// What very many clients take that wait and are told nothing, and whether one event still reaches those concerned.
+fn idle(contestants: &[&Contestant]) -> Result<()> {
+    const CLIENTS: usize = 10_000;
+    const KEYS: usize = 100;
+    for contestant in contestants {
+        let before = contestant.resident_bytes()?;
+        let mut waiting = Vec::new();
+        for n in 0..CLIENTS {
+            let mut connection = Connection::small(contestant.address)?;
+            connection.send(&request("GET", &format!("/v2/keys/idle/{}?wait=true", n % KEYS), ""))?;
+            connection.read_until(b"\r\n\r\n", 0)?;
+            waiting.push(connection);
+        }
+        let each = (contestant.resident_bytes()? - before) / CLIENTS as f64 / 1024.0;
+        let threads = contestant.threads()?;
+        Connection::new(contestant.address)?.call(&request("PUT", "/v2/keys/idle/7", "value=now"))?;
+        for connection in waiting.iter_mut().skip(7).step_by(KEYS) {
+            connection.answer()?;
+        }
+        println!(
+            "({}: {CLIENTS} clients wait: {each:.1} KiB each, {threads} threads; those concerned were told)",
+            contestant.name
+        );
+    }
+    Ok(())
 }
 
 /// What many keys take in memory, each server fresh.

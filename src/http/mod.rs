@@ -44,6 +44,7 @@ mod server;
 mod stats;
 #[cfg(feature = "tls")]
 mod tls;
+mod transaction;
 mod url;
 
 pub use cors::Cors;

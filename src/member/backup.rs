@@ -10,7 +10,7 @@ use super::{Member, Settings};
 use crate::codec;
 use crate::entry::{Config, EntryId};
 use crate::error::Error;
-use crate::replica::content::{self, Meta};
+use crate::replica::content::{self, Content, Meta};
 use crate::session::Sessions;
 use crate::tree::Tree;
 use crate::types::{Index, LogIndex};
@@ -31,14 +31,18 @@ impl Member {
     pub(crate) fn backup(&self, writer: impl Write) -> Result<Facts, Error> {
         let (content, covered, config) = self.capture(&self.round.crank());
         let header = self.snapshot_header(SnapshotKind::Backup, covered, config, content.meta);
-        let written = SnapshotWriter::new(writer, &header).and_then(|mut backup| {
-            content.write(&mut backup, &AtomicBool::new(false))?;
-            backup.finish()?.flush()
-        });
-        written
-            .map_err(|source| Error::Backup { what: "cannot be written".to_owned(), source: Some(source) })?;
-        Ok(Facts { identity: self.identity, index: content.meta.index, files: content.files })
+        write(&header, &content, writer)
     }
+}
+
+/// Writes what was captured.
+pub(super) fn write(header: &SnapshotHeader, content: &Content, writer: impl Write) -> Result<Facts, Error> {
+    let written = SnapshotWriter::new(writer, header).and_then(|mut backup| {
+        content.write(&mut backup, &AtomicBool::new(false))?;
+        backup.finish()?.flush()
+    });
+    written.map_err(|source| Error::Backup { what: "cannot be written".to_owned(), source: Some(source) })?;
+    Ok(Facts { identity: header.identity, index: content.meta.index, files: content.files })
 }
 
 /// Reads all of a backup.

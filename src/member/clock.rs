@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+#[cfg(feature = "cluster")]
+use crate::replica::Moment;
 use crate::types::Timestamp;
 
 /// As far ahead as anybody waits: a thousand years.
@@ -20,8 +22,19 @@ pub(crate) struct Clock {
 impl Clock {
     /// A clock that goes on from the wall clock, but not from before `newest`, the time of the last entry.
     pub(crate) fn start(newest: Timestamp) -> Self {
+        Self { base: Self::wall().max(newest), started: Instant::now() }
+    }
+
+    /// The wall clock.
+    fn wall() -> Timestamp {
         let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        Self { base: Timestamp::default().after(wall).max(newest), started: Instant::now() }
+        Timestamp::default().after(wall)
+    }
+
+    /// What both clocks show.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn moment(&self) -> Moment {
+        Moment { wall: Self::wall(), running: self.started.elapsed() }
     }
 
     /// The present moment in log time.

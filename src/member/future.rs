@@ -67,3 +67,59 @@ impl<T: Outcome> Future for Pending<T> {
         arrival.poll(context).map(|answer| answer.map(T::from_written))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+    use std::thread::{self, Thread};
+
+    use super::*;
+    use crate::store::Store;
+
+    /// Counts how often it is woken, and wakes a thread.
+    struct Alarm(AtomicUsize, Thread);
+
+    impl Wake for Alarm {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            self.1.unpark();
+        }
+    }
+
+    #[test]
+    fn an_awaited_write_wakes_its_task_once() {
+        let store = Store::in_memory();
+        for n in 0..200 {
+            let alarm = Arc::new(Alarm(AtomicUsize::new(0), thread::current()));
+            let waker = Waker::from(Arc::clone(&alarm));
+            let mut write = pin!(store.put("/a").value(n).submit());
+            let mut polled = 0;
+            let change = loop {
+                polled += 1;
+                match write.as_mut().poll(&mut Context::from_waker(&waker)) {
+                    Poll::Ready(outcome) => break outcome.unwrap(),
+                    Poll::Pending => thread::park(),
+                }
+            };
+            assert_eq!(change.node.parse::<i32>(), Some(n));
+            assert!(alarm.0.load(Ordering::SeqCst) <= 1 && polled <= 3, "{polled}");
+        }
+    }
+
+    #[test]
+    fn what_was_refused_at_once_is_ready_at_once_and_a_dropped_future_takes_nothing_back() {
+        let store = Store::in_memory();
+        let mut refused = pin!(store.put("//").submit());
+        let polled = refused.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(polled, Poll::Ready(Err(Error::InvalidKey { .. }))));
+
+        let mut dropped = Box::pin(store.put("/a").value("1").submit());
+        let _ = dropped.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        drop(dropped);
+        // Those that are submitted later are done later.
+        store.put("/b").submit().wait().unwrap();
+        assert_eq!(store.get("/a").unwrap().text(), Some("1"));
+    }
+}

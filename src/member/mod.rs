@@ -23,6 +23,9 @@
 mod backup;
 mod callbacks;
 mod clock;
+#[cfg(feature = "cluster")]
+mod cluster;
+mod engine;
 mod future;
 mod keeper;
 mod open;
@@ -57,6 +60,9 @@ use crate::watch::{CatchUp, Hub, Watch, WatchRequest, WatchStats};
 pub(crate) use backup::{Facts, restore, verify_backup, verify_directory};
 use callbacks::Callbacks;
 use clock::Clock;
+#[cfg(feature = "cluster")]
+pub(crate) use cluster::{ClusterSettings, Clustered, Head, PeerFacts};
+pub(crate) use engine::Engine;
 pub(crate) use keeper::LogFacts;
 pub(crate) use pending::Answer;
 pub(crate) use pending::sealed::FromWritten;

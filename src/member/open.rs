@@ -19,6 +19,7 @@ use crate::entry::{Config, Entry, EntryId, Payload};
 use crate::error::Error;
 use crate::raft::{self, Known, Raft};
 use crate::replica::content::{self, Meta};
+use crate::session::{Admission, Sessions};
 use crate::tree::{Command, Effect, Tree};
 use crate::types::{ClusterId, Index, LogIndex, MemberId};
 use crate::wal::{
@@ -35,6 +36,8 @@ pub(super) struct Recovered {
     pub(super) tree: Tree,
     pub(super) history: History,
     pub(super) known: Known,
+    /// What was proposed twice, when the log was that of a cluster, is applied once.
+    sessions: Sessions,
     /// What the newest snapshot covers.
     pub(super) saved: EntryId,
 }
@@ -73,6 +76,12 @@ impl Member {
             }
             Some(identity) => {
                 let recovered = recover(&disk, &recovery, &settings)?;
+                let config = recovered.known.config();
+                if !config.is_alone(identity.member) {
+                    let members = config.contacts.len();
+                    let reason = format!("is missing: the directory is that of one of {members} members");
+                    return Err(Error::InvalidSetting { setting: "listen", reason });
+                }
                 (identity, recovered, recovery.into_wal(wal_settings)?)
             }
         };
@@ -137,7 +146,7 @@ impl Recovered {
     fn nothing(settings: &Settings, founder: MemberId) -> Self {
         let history = History::new(settings.history, Index::default());
         let known = Known::founder(Config::alone(founder));
-        Self { tree: Tree::new(), history, known, saved: EntryId::default() }
+        Self { tree: Tree::new(), history, known, sessions: Sessions::default(), saved: EntryId::default() }
     }
 }
 
@@ -194,7 +203,8 @@ impl Recovered {
         let mut snapshot = wal::open_snapshot(disk, index)?;
         let path = || wal::snapshot_path(disk, index);
         let SnapshotHeader { kind, identity, last, config, meta } = snapshot.header().clone();
-        if let Some(expected) = recovery.identity().filter(|expected| *expected != identity) {
+        // In a cluster it may have come from another member.
+        if let Some(expected) = recovery.identity().filter(|expected| expected.cluster != identity.cluster) {
             return Err(Error::Log(WalError::OtherLog { path: path(), found: identity, expected }));
         }
         if kind != SnapshotKind::Snapshot || last.index != index {
@@ -212,15 +222,18 @@ impl Recovered {
         self.tree = loaded.tree;
         self.history = History::restore(settings.history, meta.index, loaded.history);
         self.known = Known::restored(last, meta.time, config);
+        self.sessions = loaded.sessions;
         self.saved = last;
         Ok(())
     }
 
     fn apply(&mut self, disk: &Arc<dyn Disk>, entry: Entry, effects: &mut Vec<Effect>) -> Result<(), Error> {
         self.known.push(&entry);
-        let Entry { id, time, payload, .. } = entry;
+        let Entry { id, time, session, payload } = entry;
         match payload {
-            Payload::Noop | Payload::Config(_) => {}
+            Payload::Noop => {}
+            Payload::Config(config) => self.sessions.follow(&config),
+            Payload::Command(_) if self.sessions.admit(session) != Admission::Fresh => {}
             Payload::Command(bytes) => {
                 let command: Command = codec::decode(&bytes)
                     .map_err(|_| damaged(disk.path(""), "the log has an entry that holds no command"))?;

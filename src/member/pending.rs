@@ -50,6 +50,7 @@ pub struct Pending<T> {
 pub trait Outcome: sealed::FromWritten {}
 
 impl Outcome for Arc<Change> {}
+impl Outcome for () {}
 impl Outcome for Vec<Arc<Change>> {}
 
 pub(crate) mod sealed {
@@ -57,6 +58,10 @@ pub(crate) mod sealed {
 
     pub trait FromWritten: Send + 'static {
         fn from_written(written: Written) -> Self;
+    }
+
+    impl FromWritten for () {
+        fn from_written(_: Written) -> Self {}
     }
 
     impl FromWritten for Arc<Change> {

@@ -96,7 +96,8 @@ pub enum Input {
         /// How many bytes there are; 0 begins again.
         offset: u64,
     },
-    /// All of a snapshot is here, was found whole, and is durable under a name that is not its final one.
+    /// All of a snapshot is here, was found whole, and is durable under a name that is not its final one. If it is not
+    /// installed in the same step, it is of no use.
     SnapshotStored {
         /// Which.
         snapshot: EntryId,
@@ -205,7 +206,8 @@ pub enum Output {
         /// Which.
         snapshot: EntryId,
     },
-    /// This member takes no part any more.
+    /// This member takes no part any more. What becomes of the proposals that it has taken and not handed out is not known
+    /// here.
     Stopped(Stop),
     /// A peer says what it cannot say; the message was dropped. The connection is best closed.
     Fault {
@@ -315,7 +317,7 @@ impl Known {
             self.terms.push(entry.id);
         }
         if let Payload::Config(config) = &entry.payload {
-            self.configs.insert(entry.id.index, config.clone());
+            self.configs.insert(entry.id.index, (**config).clone());
         }
         self.last = entry.id;
         self.time = self.time.max(entry.time);

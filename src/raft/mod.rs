@@ -511,6 +511,15 @@ impl Raft {
         self.applied
     }
 
+    /// Up to where the log of another member is known to be durable; only a leader knows.
+    #[must_use]
+    pub fn matched(&self, member: MemberId) -> Option<LogIndex> {
+        match &self.state {
+            State::Leader(leader) => leader.peers.get(&member).map(|progress| progress.matched),
+            _ => None,
+        }
+    }
+
     /// Whether this member takes no part any more.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
@@ -531,10 +540,7 @@ impl Raft {
     /// What an entry would be stamped with that is made at `now`: to be compared with deadlines.
     #[must_use]
     pub fn log_time(&self, now: Timestamp) -> Timestamp {
-        let ahead = match &self.state {
-            State::Leader(leader) => leader.clock_ahead,
-            _ => std::time::Duration::ZERO,
-        };
-        self.log.time().max(now.after(ahead))
+        let ahead = if let State::Leader(leader) = &self.state { leader.clock_ahead_ms } else { 0 };
+        self.log.time().max(Timestamp::new(now.get().saturating_add(ahead)))
     }
 }

@@ -140,6 +140,13 @@ impl Raft {
             self.proposals.begin_again();
             self.reads.begin_again();
         }
+        if let State::Leader(leader) = &mut self.state
+            && let Some(progress) = leader.peers.get_mut(&member)
+            && let Mode::Snapshot { idle, .. } = &mut progress.mode
+        {
+            // It is offered again with the next heartbeat, and goes on where it was.
+            *idle = u32::MAX;
+        }
     }
 
     pub(super) fn disconnected(&mut self, member: MemberId) {

@@ -189,7 +189,8 @@ impl Raft {
             return;
         }
         self.receiving = None;
-        if snapshot.index <= self.committed {
+        // What is committed here stays, and a leader's log is what the others follow.
+        if snapshot.index <= self.committed || !matches!(self.state, State::Follower) {
             return;
         }
         outputs.push(Output::Install { snapshot });

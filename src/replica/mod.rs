@@ -42,8 +42,12 @@ use crate::entry::{Entry, EntryId};
 use crate::event::Change;
 use crate::raft::{self, Denied, Envelope, Granted, Raft, Refusal, Request, Stop};
 use crate::tree::Refused;
-use crate::types::MemberId;
+use crate::types::{MemberId, Timestamp};
 use crate::wal::{Disk, Identity, Wal, WalError, WalSettings};
+#[cfg(feature = "cluster")]
+use crate::wal::{SnapshotHeader, SnapshotKind};
+#[cfg(feature = "cluster")]
+use content::Content;
 
 /// How a replica is set.
 #[derive(Clone, Debug)]
@@ -129,6 +133,8 @@ pub enum Output {
     Applied(Vec<Entry>),
     /// The tree of this snapshot has taken the place of the one before.
     Installed(EntryId),
+    /// A snapshot of this member's own was made the beginning of the log, or why it was not.
+    Saved(Result<(), String>),
     /// This member takes no part any more.
     Stopped(Stop),
     /// The log can take no more: nothing is promised from here on. The replica is to be opened anew.
@@ -163,6 +169,10 @@ pub enum Answer {
     /// It may have been done, or may still be: nobody here can know.
     Unknown,
 }
+
+/// What is there at one moment, and what a snapshot of it would begin with.
+#[cfg(feature = "cluster")]
+pub(crate) type Captured = (SnapshotHeader, Content);
 
 /// One member's share of the cluster. See the [module](self).
 pub struct Replica {
@@ -218,6 +228,40 @@ impl Replica {
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.proposals.len()
+    }
+
+    /// What the newest snapshot of this member covers.
+    #[must_use]
+    pub fn saved(&self) -> EntryId {
+        self.snapshots.saved()
+    }
+
+    /// Whether a snapshot is being taken.
+    #[must_use]
+    pub fn is_saving(&self) -> bool {
+        self.snapshots.is_saving()
+    }
+
+    /// What an entry would be stamped with that is made now: what deadlines are compared with.
+    #[must_use]
+    pub fn log_time(&self, moment: Moment) -> Timestamp {
+        self.raft.log_time(self.clock.now(moment))
+    }
+
+    /// Everything as it is now, to be written down elsewhere while this goes on.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn capture(&self) -> Captured {
+        let content = self.replicated.capture(&self.state);
+        (self.header(SnapshotKind::Backup, &content), content)
+    }
+
+    /// Closes the log, so that what was written last is not taken for a torn write should it go bad.
+    ///
+    /// # Errors
+    ///
+    /// When the disk refuses; what is then left is what a crash leaves.
+    pub fn close(self) -> Result<(), WalError> {
+        self.wal.close()
     }
 
     /// Why nothing is written any more, if that is so.

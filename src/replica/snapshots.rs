@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::content::Content;
 use super::jobs::{Arrived, Ended, Job, Work};
 use super::state::Replicated;
 use super::{Answer, Output, Replica};
@@ -42,6 +43,14 @@ impl Snapshots {
         }
     }
 
+    pub(super) fn saved(&self) -> EntryId {
+        self.saved
+    }
+
+    pub(super) fn is_saving(&self) -> bool {
+        self.is_saving
+    }
+
     pub(super) fn tick(&mut self) {
         self.ticks += 1;
     }
@@ -75,18 +84,29 @@ impl Replica {
     fn save(&mut self, outputs: &mut Vec<Output>) {
         self.snapshots.is_saving = true;
         let content = self.replicated.capture(&self.state);
-        let header = SnapshotHeader {
-            kind: SnapshotKind::Snapshot,
+        let header = self.header(SnapshotKind::Snapshot, &content);
+        outputs.push(Output::Run(Job(Work::Save { disk: Arc::clone(&self.disk), header, content })));
+    }
+
+    /// Takes a snapshot now, unless one is being taken: [`Output::Saved`] says when it is done.
+    pub fn save_now(&mut self, outputs: &mut Vec<Output>) {
+        if !self.snapshots.is_saving {
+            self.save(outputs);
+        }
+    }
+
+    pub(super) fn header(&self, kind: SnapshotKind, content: &Content) -> SnapshotHeader {
+        SnapshotHeader {
+            kind,
             identity: self.identity,
             last: self.replicated.applied,
             config: self.replicated.config.clone(),
             meta: codec::encode(&content.meta),
-        };
-        outputs.push(Output::Run(Job(Work::Save { disk: Arc::clone(&self.disk), header, content })));
+        }
     }
 
     /// What follows from a job having ended.
-    pub(super) fn done(&mut self, ended: Ended) -> Option<raft::Input> {
+    pub(super) fn done(&mut self, ended: Ended, outputs: &mut Vec<Output>) -> Option<raft::Input> {
         let retry_at = self.snapshots.ticks + RETRY_TICKS;
         match ended {
             Ended::Spare(result) => {
@@ -103,9 +123,13 @@ impl Replica {
                         self.snapshots.saved = saved;
                         Some(raft::Input::Saved(saved))
                     }
-                    Ok(_) => None,
-                    Err(_) => {
+                    Ok(_) => {
+                        outputs.push(Output::Saved(Ok(())));
+                        None
+                    }
+                    Err(error) => {
                         self.snapshots.retry_at = retry_at;
+                        outputs.push(Output::Saved(Err(error.to_string())));
                         None
                     }
                 }
@@ -122,7 +146,8 @@ impl Replica {
     }
 
     /// The mark of `saved` is durable: what is older goes, and so does the beginning of the log.
-    pub(super) fn marked(&mut self, saved: EntryId) {
+    pub(super) fn marked(&mut self, saved: EntryId, outputs: &mut Vec<Output>) {
+        outputs.push(Output::Saved(Ok(())));
         let under_way = self.raft.snapshots_under_way().map(|snapshot| snapshot.index);
         let pinned = under_way.min().unwrap_or(saved.index);
         // What cannot be removed now is when the next one is marked, or when the disk is opened again.

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard};
 use parking_lot::Mutex;
@@ -9,12 +10,16 @@ use parking_lot::Mutex;
 use super::content::{Content, Meta};
 use crate::codec;
 use crate::entry::{Config, Entry, EntryId, Payload};
-use crate::event::Change;
+use crate::event::{Action, Change};
 use crate::key::Key;
 use crate::node::Node;
 use crate::session::{Admission, Sessions};
 use crate::tree::{Command, Effect, Refused, Tree};
 use crate::types::{Index, Timestamp};
+#[cfg(all(feature = "cluster", feature = "http"))]
+use crate::watch::Past;
+#[cfg(feature = "cluster")]
+use crate::watch::WatchStats;
 use crate::watch::{History, Hub, Laggards, Watch, WatchRequest};
 
 /// Readers get their turn after so many entries.
@@ -26,13 +31,20 @@ const ENTRIES_PER_LOCK: usize = 64;
 pub struct State {
     tree: ShardedLock<Tree>,
     hub: Arc<Hub>,
+    /// How many nodes have expired.
+    expired: AtomicU64,
     /// Whom [`State::serve_watchers`] serves, once it has begun.
     laggards: Mutex<Option<Laggards>>,
 }
 
 impl State {
     pub(super) fn new(tree: Tree, history: History) -> Self {
-        Self { tree: ShardedLock::new(tree), hub: Hub::new(history), laggards: Mutex::new(None) }
+        Self {
+            tree: ShardedLock::new(tree),
+            hub: Hub::new(history),
+            expired: AtomicU64::new(0),
+            laggards: Mutex::new(None),
+        }
     }
 
     /// The tree, to read.
@@ -51,6 +63,44 @@ impl State {
         let request = WatchRequest { recursive, since, capacity, ..WatchRequest::new(key) };
         let (watch, _) = self.hub.watch(request);
         watch
+    }
+
+    /// Begins the watch that is asked for; see [`State::run_catch_up`].
+    #[cfg(feature = "cluster")]
+    pub(crate) fn begin_watch(&self, request: WatchRequest) -> Watch {
+        // Whoever runs the catch-up looks for laggards by itself.
+        let (watch, _) = self.hub.watch(request);
+        watch
+    }
+
+    /// Serves watchers that fall behind, on a thread of the owner's, until the state is closed.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn run_catch_up(&self) {
+        self.hub.run_catch_up(&|key| self.content(key));
+    }
+
+    /// Ends all watches, once they have been told everything.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn close(&self) {
+        self.hub.close();
+    }
+
+    /// How the watches are.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn watch_stats(&self) -> WatchStats {
+        self.hub.stats()
+    }
+
+    /// How many nodes have expired since the state is here.
+    #[cfg(all(feature = "cluster", feature = "http"))]
+    pub(crate) fn expired(&self) -> u64 {
+        self.expired.load(Ordering::Relaxed)
+    }
+
+    /// What history keeps from `index` on, no more than `count` changes of it.
+    #[cfg(all(feature = "cluster", feature = "http"))]
+    pub(crate) fn past(&self, index: Index, count: usize) -> Past {
+        self.hub.past(index, count)
     }
 
     /// Gives watchers that fell behind what they have room for: for an owner that has no thread for it.
@@ -136,6 +186,9 @@ impl Replicated {
             }
             drop(tree);
             for effect in &self.effects {
+                if effect.change.action == Action::Expire {
+                    state.expired.fetch_add(1, Ordering::Relaxed);
+                }
                 // Whoever serves laggards looks for them by itself.
                 let _ = state.hub.publish(&effect.change, effect.removed.as_ref());
             }
@@ -161,7 +214,7 @@ impl Replicated {
             Payload::Noop => Ok(None),
             Payload::Config(config) => {
                 self.sessions.follow(config);
-                self.config = config.clone();
+                self.config = (**config).clone();
                 Ok(None)
             }
             Payload::Command(bytes) => {

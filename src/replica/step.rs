@@ -41,7 +41,7 @@ impl Replica {
                 }
             }
             Input::Done(done) => {
-                if let Some(input) = self.done(done.0) {
+                if let Some(input) = self.done(done.0, outputs) {
                     self.step_raft(now, input, outputs);
                 }
             }
@@ -124,7 +124,7 @@ impl Replica {
         }
         self.step_raft(now, raft::Input::Persisted(sequence), outputs);
         if let Some(saved) = self.writes.take_mark() {
-            self.marked(saved);
+            self.marked(saved, outputs);
         }
     }
 

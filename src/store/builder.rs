@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::Store;
 use crate::error::Error;
-use crate::member::{Durability, Member, Settings};
+#[cfg(feature = "cluster")]
+use crate::member::{ClusterSettings, Clustered};
+use crate::member::{Durability, Engine, Member, Settings};
 use crate::wal::Disk;
 
 /// The settings of a store to be, from [`Store::builder`].
@@ -23,6 +25,8 @@ use crate::wal::Disk;
 pub struct Builder {
     dir: Option<PathBuf>,
     settings: Settings,
+    #[cfg(feature = "cluster")]
+    pub(super) cluster: ClusterSettings,
 }
 
 impl Builder {
@@ -98,11 +102,20 @@ impl Builder {
     ///
     /// [`Error::InvalidSetting`] when the settings make no sense, and those of [`Store::open`].
     pub fn open(self) -> Result<Store, Error> {
+        #[cfg(feature = "cluster")]
+        if self.cluster.is_wanted() {
+            let Some(dir) = self.dir else {
+                let reason =
+                    "is missing: a member of a cluster must not forget what it has promised".to_owned();
+                return Err(Error::InvalidSetting { setting: "dir", reason });
+            };
+            return Ok(Store::new(Engine::Clustered(Clustered::open(&dir, self.settings, &self.cluster)?)));
+        }
         let member = match self.dir {
             Some(dir) => Member::open(&dir, self.settings)?,
             None => Member::in_memory(self.settings)?,
         };
-        Ok(Store::new(member))
+        Ok(Store::new(Engine::Alone(member)))
     }
 }
 
@@ -113,5 +126,5 @@ impl Builder {
 ///
 /// Those of [`Builder::open`].
 pub fn open_on(disk: Arc<dyn Disk>, builder: Builder) -> Result<Store, Error> {
-    Ok(Store::new(Member::open_on(disk, builder.settings)?))
+    Ok(Store::new(Engine::Alone(Member::open_on(disk, builder.settings)?)))
 }

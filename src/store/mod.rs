@@ -2,6 +2,8 @@
 
 mod backup;
 mod builder;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod delete;
 #[cfg(feature = "http")]
 mod front;
@@ -19,6 +21,8 @@ use std::sync::Arc;
 
 pub use backup::{BackupInfo, RESTORE_INDEX_JUMP};
 pub use builder::{Builder, open_on};
+#[cfg(feature = "cluster")]
+pub use cluster::{Cluster, MemberInfo};
 pub use delete::Delete;
 #[cfg(feature = "http")]
 pub(crate) use front::Reading;
@@ -32,7 +36,7 @@ pub use watching::WatchBuilder;
 use crate::error::Error;
 use crate::event::Change;
 use crate::key::{self, Key};
-use crate::member::Member;
+use crate::member::Engine;
 use crate::node::Node;
 use crate::tree::Condition;
 use crate::types::{Index, Timestamp};
@@ -63,7 +67,7 @@ use crate::types::{Index, Timestamp};
 pub struct Store(Arc<Handle>);
 
 /// Closes the member when the last handle goes.
-struct Handle(Arc<Member>);
+struct Handle(Engine);
 
 impl Drop for Handle {
     fn drop(&mut self) {
@@ -102,11 +106,11 @@ impl Store {
         Builder::default()
     }
 
-    pub(super) fn new(member: Arc<Member>) -> Self {
-        Self(Arc::new(Handle(member)))
+    pub(super) fn new(engine: Engine) -> Self {
+        Self(Arc::new(Handle(engine)))
     }
 
-    fn member(&self) -> &Arc<Member> {
+    fn member(&self) -> &Engine {
         &self.0.0
     }
 
@@ -121,6 +125,28 @@ impl Store {
     pub fn get(&self, key: impl AsRef<str>) -> Result<Node, Error> {
         let path = canonical(key.as_ref())?;
         Ok(self.member().tree().get(&path)?.clone())
+    }
+
+    /// The node at `key`, as [`Store::get`] has it, with everything that was answered to anybody before the call, by
+    /// whichever member. Costs a round trip to a majority, shared by all who ask at the same time.
+    ///
+    /// A store alone has nothing newer anywhere: there it is the same as [`Store::get`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::get`], and [`Error::Unavailable`] when no leader could be asked.
+    ///
+    /// ```
+    /// let store = spinney::Store::in_memory();
+    /// store.set("/message1", "Book1")?;
+    /// assert_eq!(store.get_latest("/message1")?.text(), Some("Book1"));
+    /// # Ok::<(), spinney::Error>(())
+    /// ```
+    pub fn get_latest(&self, key: impl AsRef<str>) -> Result<Node, Error> {
+        if let Some(latest) = self.member().latest::<()>() {
+            latest.wait()?;
+        }
+        self.get(key)
     }
 
     /// The children of the directory at `key` in order of their names, hidden ones left out.

@@ -1,6 +1,6 @@
 //! How a store is doing.
 
-use crate::member::Member;
+use crate::member::Engine;
 use crate::types::{ClusterId, Index, LogIndex, MemberId};
 use crate::wal::Identity;
 use crate::watch::WatchStats;
@@ -55,7 +55,7 @@ pub struct LogStatus {
 }
 
 impl Status {
-    pub(super) fn of(member: &Member) -> Self {
+    pub(super) fn of(member: &Engine) -> Self {
         let Identity { cluster, member: id } = member.identity();
         let (log, problems) = member.log_status();
         let tree = member.tree();

@@ -479,6 +479,7 @@ impl World {
                 self.report.snapshots_installed += 1;
                 self.coverage.reach("a snapshot was installed");
             }
+            Output::Saved(_) => {}
             Output::Stopped(stop) => self.stopped(place, stop),
             Output::Failed(_) => {
                 self.coverage.reach("a sync failed and its member was opened again");

@@ -5,9 +5,7 @@ use std::collections::HashMap;
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, generate_salt};
-use blake2::{Blake2b256, Digest};
 use parking_lot::Mutex;
-use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 
 use crate::types::Index;
@@ -21,7 +19,7 @@ const REMEMBERED_MAX: usize = 10_000;
 /// What is known of passwords that were right.
 pub(in crate::http) struct Credentials {
     /// Drawn when the server was made, and told nobody.
-    key: [[u8; 16]; 2],
+    key: [u8; 32],
     /// By user.
     remembered: Mutex<HashMap<String, Remembered>>,
     /// Room for those who hash.
@@ -32,13 +30,16 @@ pub(in crate::http) struct Credentials {
 struct Remembered {
     /// The user's record that it was made against.
     modified: Index,
-    /// Of the password.
-    fingerprint: [u8; 32],
+    /// Of the password. Two of them are compared in constant time.
+    fingerprint: blake3::Hash,
 }
 
 impl Credentials {
     pub(in crate::http) fn new() -> Self {
-        let key = [generate_salt(), generate_salt()];
+        let mut key = [0; 32];
+        for half in key.chunks_exact_mut(16) {
+            half.copy_from_slice(&generate_salt());
+        }
         Self { key, remembered: Mutex::default(), room: Semaphore::new(HASHING_MAX) }
     }
 
@@ -55,8 +56,8 @@ impl Credentials {
 
     /// Whether `password` is that of `user`, whose record of index `modified` has this hash.
     pub(super) async fn check(&self, user: &str, modified: Index, hash: &str, password: &[u8]) -> bool {
-        let fingerprint = self.fingerprint(password);
-        if self.is_remembered(user, modified, &fingerprint) {
+        let fingerprint = blake3::keyed_hash(&self.key, password);
+        if self.is_remembered(user, modified, fingerprint) {
             return true;
         }
         let (hash, password) = (hash.to_owned(), password.to_vec());
@@ -72,10 +73,10 @@ impl Credentials {
         is_right
     }
 
-    fn is_remembered(&self, user: &str, modified: Index, fingerprint: &[u8; 32]) -> bool {
+    fn is_remembered(&self, user: &str, modified: Index, fingerprint: blake3::Hash) -> bool {
         let remembered = self.remembered.lock();
         remembered.get(user).is_some_and(|remembered| {
-            remembered.modified == modified && bool::from(remembered.fingerprint.ct_eq(fingerprint))
+            remembered.modified == modified && remembered.fingerprint == fingerprint
         })
     }
 
@@ -88,18 +89,47 @@ impl Credentials {
         remembered.insert(user.to_owned(), check);
     }
 
-    fn fingerprint(&self, password: &[u8]) -> [u8; 32] {
-        let mut hash = Blake2b256::new();
-        for part in &self.key {
-            hash.update(part);
-        }
-        hash.update(password);
-        hash.finalize().into()
-    }
-
     /// Does `work`, which takes a core for a while, where it keeps nobody waiting who does not wait for it.
     async fn off_thread<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         let _place = self.room.acquire().await.expect("the semaphore is never closed");
         tokio::task::spawn_blocking(work).await.expect("hashing does not panic, and nobody cancels it")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    }
+
+    #[test]
+    fn a_check_is_remembered_for_as_long_as_the_record_stays() {
+        let credentials = Credentials::new();
+        block_on(async {
+            let hash = credentials.hash("right".to_owned()).await;
+            let check = |modified, password: &'static [u8]| {
+                credentials.check("u", Index::new(modified), &hash, password)
+            };
+            assert!(!check(1, b"wrong").await);
+            assert!(credentials.remembered.lock().is_empty(), "what was wrong is not remembered");
+            assert!(check(1, b"right").await);
+            assert!(credentials.remembered.lock().contains_key("u"));
+            assert!(check(1, b"right").await);
+            assert!(!check(1, b"wrong").await);
+
+            // The password was changed: what is remembered is of another record.
+            let other = credentials.hash("new".to_owned()).await;
+            let check = |password: &'static [u8]| credentials.check("u", Index::new(2), &other, password);
+            assert!(!check(b"right").await);
+            assert!(check(b"new").await);
+        });
+    }
+
+    #[test]
+    fn what_is_no_hash_lets_nobody_in() {
+        assert!(!block_on(Credentials::new().check("u", Index::new(1), "", b"")));
+        assert!(!block_on(Credentials::new().check("u", Index::new(1), "right", b"right")));
     }
 }

@@ -18,7 +18,7 @@ pub(super) fn read(found: &Node, recursive: bool, now: Timestamp) -> Vec<u8> {
 }
 
 /// The change as its writer and its watchers see it; a TTL is what it was at the time of the change.
-pub(super) fn change(change: &Change) -> Vec<u8> {
+pub(in crate::http) fn change(change: &Change) -> Vec<u8> {
     let now = change.time;
     let mut out = Vec::with_capacity(256 + change.node.value().len());
     write!(out, r#"{{"action":"{}","node":"#, change.action).expect("a vector takes everything");

@@ -7,7 +7,7 @@
 //! ```
 //! No thread waits in here: a write is awaited, a watch is a body that is polled.
 
-mod event;
+pub(super) mod event;
 mod request;
 mod watch;
 

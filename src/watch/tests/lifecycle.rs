@@ -231,3 +231,51 @@ fn closing_ends_a_subscription() {
     assert!(seen.recv_timeout(FOREVER).is_err_and(|error| error.is_disconnected()));
     drop(subscription);
 }
+
+/// A waker that says how often it was woken.
+#[derive(Default)]
+struct Woken(std::sync::atomic::AtomicUsize);
+
+impl std::task::Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_task_that_waits_is_woken_by_an_event_by_a_resync_and_by_the_end() {
+    use std::task::{Context, Poll, Waker};
+
+    let hub = hub(1);
+    let woken = Arc::new(Woken::default());
+    let count = || woken.0.load(std::sync::atomic::Ordering::SeqCst);
+    let waker = Waker::from(Arc::clone(&woken));
+    let mut context = Context::from_waker(&waker);
+    let watch = begin(&hub, capacity(1, watch("/a")));
+
+    assert!(watch.poll_recv(&mut context).is_pending());
+    let _ = publish(&hub, "/b", 1);
+    assert_eq!(count(), 0, "this was somebody else's");
+    let _ = publish(&hub, "/a", 2);
+    assert_eq!(count(), 1);
+    let Poll::Ready(Some(event)) = watch.poll_recv(&mut context) else { panic!() };
+    assert_eq!(event.index().get(), 2);
+
+    // One fills the channel, the others are more than history keeps.
+    for index in 3..6 {
+        let _ = publish(&hub, "/a", index);
+    }
+    assert_eq!(queued(&watch), [3]);
+    assert!(watch.poll_recv(&mut context).is_pending());
+    let catch_up = start_catch_up(&hub, || 5);
+    eventually("the task is woken for the resync", || count() == 2);
+    let Poll::Ready(Some(Event::Resync(resync))) = watch.poll_recv(&mut context) else { panic!() };
+    assert_eq!(resync.index.get(), 5);
+
+    assert!(watch.poll_recv(&mut context).is_pending());
+    hub.close();
+    assert_eq!(count(), 3);
+    assert_eq!(watch.poll_recv(&mut context), Poll::Ready(None));
+    assert_eq!(watch.poll_recv(&mut context), Poll::Ready(None));
+    join(catch_up);
+}

@@ -1,0 +1,193 @@
+//! Keys and values as JSON or TOML: a directory is an object, a value is text.
+
+use std::collections::BTreeMap;
+
+use crate::cli::args::TextFormat;
+use crate::cli::client::Node;
+
+/// What is in a file to import, or in an export.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Document {
+    Value(String),
+    Directory(BTreeMap<String, Document>),
+}
+
+impl Document {
+    /// What is at and below `node`, without what expires, unless that is asked for, and how many keys were left out.
+    pub(super) fn of(node: &Node, with_ttl: bool) -> (Self, usize) {
+        if !node.dir {
+            return (Self::Value(node.value.clone()), 0);
+        }
+        let (mut children, mut left_out) = (BTreeMap::new(), 0);
+        for child in &node.nodes {
+            if child.expiration.is_some() && !with_ttl {
+                left_out += 1;
+                continue;
+            }
+            let (document, left_out_below) = Self::of(child, with_ttl);
+            left_out += left_out_below;
+            children.insert(name(&child.key).to_owned(), document);
+        }
+        (Self::Directory(children), left_out)
+    }
+
+    /// As text, with an end of the line.
+    pub(super) fn write(&self, format: TextFormat) -> String {
+        match format {
+            TextFormat::Json => {
+                let text = serde_json::to_string_pretty(&self.to_json());
+                text.expect("text and objects can be written as JSON") + "\n"
+            }
+            TextFormat::Toml => {
+                let text = toml::to_string_pretty(&self.to_toml());
+                text.expect("text and tables can be written as TOML")
+            }
+        }
+    }
+
+    /// What `text` says, for the directory `key`.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, and where.
+    pub(super) fn parse(text: &str, format: TextFormat, key: &str) -> Result<Self, String> {
+        let document = match format {
+            TextFormat::Json => {
+                let value = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
+                Self::from_json(value, key)?
+            }
+            TextFormat::Toml => {
+                let table: toml::Table =
+                    toml::from_str(text).map_err(|error| format!("not TOML: {error}"))?;
+                Self::from_toml(toml::Value::Table(table), key)?
+            }
+        };
+        match document {
+            Self::Directory(_) => Ok(document),
+            Self::Value(_) => Err("there should be an object, which stands for a directory".to_owned()),
+        }
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        match self {
+            Self::Value(text) => text.as_str().into(),
+            Self::Directory(children) => {
+                children.iter().map(|(name, child)| (name.clone(), child.to_json())).collect()
+            }
+        }
+    }
+
+    fn to_toml(&self) -> toml::Value {
+        match self {
+            Self::Value(text) => text.as_str().into(),
+            Self::Directory(children) => toml::Value::Table(
+                children.iter().map(|(name, child)| (name.clone(), child.to_toml())).collect(),
+            ),
+        }
+    }
+
+    fn from_json(value: serde_json::Value, key: &str) -> Result<Self, String> {
+        use serde_json::Value;
+        match value {
+            Value::String(text) => Ok(Self::Value(text)),
+            Value::Number(number) => Ok(Self::Value(number.to_string())),
+            Value::Bool(truth) => Ok(Self::Value(truth.to_string())),
+            Value::Object(fields) => Self::directory(fields, key, Self::from_json),
+            Value::Array(_) => Err(format!("{key}: a list has no place in a tree of keys")),
+            Value::Null => Err(format!("{key}: null is no value")),
+        }
+    }
+
+    fn from_toml(value: toml::Value, key: &str) -> Result<Self, String> {
+        use toml::Value;
+        match value {
+            Value::String(text) => Ok(Self::Value(text)),
+            Value::Integer(number) => Ok(Self::Value(number.to_string())),
+            Value::Boolean(truth) => Ok(Self::Value(truth.to_string())),
+            Value::Float(_) | Value::Datetime(_) => Ok(Self::Value(value.to_string())),
+            Value::Table(fields) => Self::directory(fields, key, Self::from_toml),
+            Value::Array(_) => Err(format!("{key}: a list has no place in a tree of keys")),
+        }
+    }
+
+    fn directory<T>(
+        fields: impl IntoIterator<Item = (String, T)>,
+        key: &str,
+        convert: impl Fn(T, &str) -> Result<Self, String>,
+    ) -> Result<Self, String> {
+        let mut children = BTreeMap::new();
+        for (name, field) in fields {
+            check_name(&name).map_err(|why| format!("{key}: the name {name:?} {why}"))?;
+            let document = convert(field, &below(key, &name))?;
+            children.insert(name, document);
+        }
+        Ok(Self::Directory(children))
+    }
+}
+
+/// The key of `name` in the directory `key`.
+pub(super) fn below(key: &str, name: &str) -> String {
+    format!("{}/{name}", key.trim_end_matches('/'))
+}
+
+/// The last part of `key`.
+pub(super) fn name(key: &str) -> &str {
+    key.rsplit('/').next().unwrap_or_default()
+}
+
+fn check_name(name: &str) -> Result<(), &'static str> {
+    match name {
+        "" => Err("is empty"),
+        "." | ".." => Err("leads elsewhere"),
+        _ if name.contains('/') => Err("has a slash: directories are objects in objects"),
+        // Listings leave it out, so what is there could not be compared.
+        _ if name.starts_with('_') => Err("is hidden; set such keys one by one"),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str, format: TextFormat) -> Result<Document, String> {
+        Document::parse(text, format, "/app")
+    }
+
+    #[test]
+    fn both_forms_say_the_same() {
+        let json = parse(r#"{"port": 8080, "on": true, "db": {"host": "h", "empty": {}}}"#, TextFormat::Json)
+            .unwrap();
+        let toml = parse("port = 8080\non = true\n[db]\nhost = 'h'\n[db.empty]\n", TextFormat::Toml).unwrap();
+        assert_eq!(json, toml);
+        for format in [TextFormat::Json, TextFormat::Toml] {
+            assert_eq!(parse(&json.write(format), format).unwrap(), json, "{format:?}");
+        }
+    }
+
+    #[test]
+    fn awkward_names_and_values_come_back() {
+        let text = r#"{"a b": "x\ny\n", "q\"": "\"", "ü.": "'''", "dir": {"=": " "}, "end": "\u0000"}"#;
+        let document = parse(text, TextFormat::Json).unwrap();
+        for format in [TextFormat::Json, TextFormat::Toml] {
+            assert_eq!(parse(&document.write(format), format).unwrap(), document, "{format:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_tree_is_named() {
+        for (text, why) in [
+            (r#"{"a": {"b": [1]}}"#, "/app/a/b: a list"),
+            (r#"{"a": null}"#, "/app/a: null"),
+            (r#"{"a/b": 1}"#, "has a slash"),
+            (r#"{"": 1}"#, "is empty"),
+            (r#"{"_a": 1}"#, "is hidden"),
+            ("[]", "a list"),
+            ("3", "should be an object"),
+            ("{", "not JSON"),
+        ] {
+            let error = parse(text, TextFormat::Json).unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! `serve`: a data directory over etcd's v2 API, until a signal ends it.
+
+pub(super) mod foreign;
+mod listen;
+mod plan;
+
+use std::path::Path;
+
+use tokio::runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::args::Serve;
+use crate::cli::commands::backup;
+use crate::cli::failure::Failure;
+use crate::error::Error;
+use crate::http::Server;
+use crate::store::{Status, Store};
+use crate::wal::WalError;
+use plan::Plan;
+
+/// Serves until SIGTERM or SIGINT, and returns when all that was under way is answered.
+pub(super) fn run(serve: &Serve, notes: &[String]) -> Result<(), Failure> {
+    for note in notes {
+        log(&format!("note: {note}"));
+    }
+    let plan = Plan::of(serve).map_err(Failure::plain)?;
+    for warning in &plan.warnings {
+        log(&format!("warning: {warning}"));
+    }
+    let runtime = runtime::Builder::new_multi_thread().enable_all().thread_name("spinney-http").build();
+    let runtime = runtime.map_err(|error| Failure::plain(format_args!("cannot start: {error}")))?;
+    let listeners = listen::bind(&plan.listen).map_err(Failure::plain)?;
+    let store = open(&plan)?;
+    let Status { index, files, .. } = store.status();
+    log(&format!("{} is open: {files} keys, index {}", plan.data_dir.display(), index.get()));
+
+    let server = Server::new(store.clone()).name(plan.name.clone()).cors(plan.cors.clone());
+    let server = server.client_urls(plan.advertised(&listeners)).peer_urls(plan.peer_urls.clone());
+    let server =
+        listeners.iter().try_fold(server, |server, listener| listener.serve(server, plan.tls.as_ref()));
+    let server = server.map_err(|error| Failure::plain(format_args!("cannot serve: {error}")))?;
+    for listener in &listeners {
+        log(&format!("member {} serves clients on {}", plan.name, listener.url));
+    }
+    runtime.block_on(async {
+        let signals = until_signal().map_err(|error| Failure::plain(format_args!("no signals: {error}")))?;
+        server.run(signals).await.map_err(|error| Failure::plain(format_args!("cannot serve: {error}")))
+    })?;
+    let index = store.index();
+    drop(store);
+    log(&format!(
+        "stopped at index {}; everything that was answered is in {}",
+        index.get(),
+        plan.data_dir.display()
+    ));
+    Ok(())
+}
+
+/// Is over when the first signal comes that asks for the end.
+fn until_signal() -> std::io::Result<impl Future<Output = ()>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        log(&format!("{name}: taking no more requests, answering those under way"));
+    })
+}
+
+fn open(plan: &Plan) -> Result<Store, Failure> {
+    if backup::is_etcd(&plan.data_dir) {
+        return Err(Failure::plain(format_args!(
+            "{} is a data directory of etcd's, which cannot be read; `spinney export` and `import` bring keys over",
+            plan.data_dir.display()
+        )));
+    }
+    let opened = Store::builder().dir(&plan.data_dir).durability(plan.durability).open();
+    opened.map_err(|error| Failure::plain(refused(&plan.data_dir, &error)))
+}
+
+fn refused(path: &Path, error: &Error) -> String {
+    let hint = match error {
+        Error::Log(WalError::InUse { .. }) => "; is a server running on it?",
+        _ => "",
+    };
+    format!("cannot open {}: {}{hint}", path.display(), backup::explain(error))
+}
+
+/// Tells on stderr what happens.
+fn log(line: &str) {
+    eprintln!("spinney: {line}");
+}

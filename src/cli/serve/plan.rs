@@ -1,0 +1,161 @@
+//! What the flags of `serve` come to, once they have been checked against each other.
+
+use std::path::PathBuf;
+
+use super::listen::{Listener, Url};
+use crate::cli::args::{ClusterState, Durability as DurabilityFlag, Serve};
+use crate::http::Cors;
+use crate::member::Durability;
+
+/// Everything there is to know before anything is opened.
+pub(super) struct Plan {
+    pub(super) name: String,
+    pub(super) data_dir: PathBuf,
+    pub(super) durability: Durability,
+    pub(super) listen: Vec<Url>,
+    /// `None` for those where clients are served.
+    advertise: Option<Vec<String>>,
+    pub(super) peer_urls: Vec<String>,
+    pub(super) cors: Cors,
+    pub(super) tls: Option<Tls>,
+    /// What is odd, though it can be done.
+    pub(super) warnings: Vec<String>,
+}
+
+/// Files for https:// URLs.
+#[derive(Clone, Debug)]
+pub(super) struct Tls {
+    pub(super) certificate: PathBuf,
+    pub(super) key: PathBuf,
+    /// Whom to trust to name clients, where clients have to be named.
+    pub(super) client_authorities: Option<PathBuf>,
+}
+
+impl Plan {
+    /// # Errors
+    ///
+    /// Which flags are wrong, or do not go together, and why.
+    pub(super) fn of(serve: &Serve) -> Result<Self, String> {
+        let listen = urls("listen-client-urls", &serve.listen_client_urls)?;
+        let advertise = serve.advertise_client_urls.as_deref();
+        let advertise = advertise.map(|text| urls("advertise-client-urls", text)).transpose()?;
+        if advertise.is_none()
+            && let Some(url) = listen.iter().find(|url| url.is_everywhere())
+        {
+            return Err(format!(
+                "--listen-client-urls {url} is no address that clients can be told: say with --advertise-client-urls \
+                 where they reach this member"
+            ));
+        }
+        let peer_urls = peers(serve)?;
+        let (tls, warnings) = tls(serve, &listen)?;
+        let name = serve.name.clone();
+        let data_dir = serve.data_dir.clone().filter(|path| !path.as_os_str().is_empty());
+        Ok(Self {
+            data_dir: data_dir.unwrap_or_else(|| PathBuf::from(format!("{name}.spinney"))),
+            name,
+            durability: match serve.durability {
+                DurabilityFlag::Disk => Durability::Disk,
+                DurabilityFlag::Process => Durability::Process,
+            },
+            listen,
+            advertise: advertise.map(|urls| urls.iter().map(Url::to_string).collect()),
+            peer_urls,
+            cors: cors(&serve.cors)?,
+            tls,
+            warnings,
+        })
+    }
+
+    /// The URLs that clients are told.
+    pub(super) fn advertised(&self, listeners: &[Listener]) -> Vec<String> {
+        let actual = || listeners.iter().map(|listener| listener.url.clone()).collect();
+        self.advertise.clone().unwrap_or_else(actual)
+    }
+}
+
+fn urls(flag: &str, text: &str) -> Result<Vec<Url>, String> {
+    let urls =
+        text.split(',').map(|url| Url::parse(url.trim()).map_err(|why| format!("--{flag} {url:?}: {why}")));
+    urls.collect()
+}
+
+/// The URLs of this member among its peers, which it has none of yet.
+fn peers(serve: &Serve) -> Result<Vec<String>, String> {
+    urls("listen-peer-urls", &serve.listen_peer_urls)?;
+    let own = serve.initial_advertise_peer_urls.as_deref();
+    let own = own.unwrap_or("http://localhost:2380");
+    let own: Vec<_> = urls("initial-advertise-peer-urls", own)?.iter().map(Url::to_string).collect();
+    if serve.initial_cluster_state == ClusterState::Existing {
+        return Err("--initial-cluster-state existing: joining a cluster is not possible yet".to_owned());
+    }
+    let Some(members) = &serve.initial_cluster else { return Ok(own) };
+    let mut named = Vec::new();
+    for member in members.split(',').map(str::trim) {
+        let Some((name, url)) = member.split_once('=') else {
+            return Err(format!("--initial-cluster {member:?}: should be NAME=URL, separated by commas"));
+        };
+        let url = Url::parse(url).map_err(|why| format!("--initial-cluster {member:?}: {why}"))?;
+        named.push((name, url.to_string()));
+    }
+    if let Some((other, _)) = named.iter().find(|(name, _)| *name != serve.name) {
+        let name = &serve.name;
+        return Err(match named.iter().any(|(member, _)| member == name) {
+            true => format!(
+                "--initial-cluster names {other} beside {name}: a cluster of several members is not served yet; begin \
+                 with --initial-cluster {name}=URL alone"
+            ),
+            false => format!("--initial-cluster does not name this member, which --name calls {name}"),
+        });
+    }
+    let mut named: Vec<_> = named.into_iter().map(|(_, url)| url).collect();
+    let mut sorted = own.clone();
+    named.sort_unstable();
+    sorted.sort_unstable();
+    match &serve.initial_advertise_peer_urls {
+        Some(given) if named != sorted => Err(format!(
+            "--initial-cluster has {} for this member, --initial-advertise-peer-urls has {given}",
+            named.join(",")
+        )),
+        _ => Ok(named),
+    }
+}
+
+fn tls(serve: &Serve, listen: &[Url]) -> Result<(Option<Tls>, Vec<String>), String> {
+    let is_wanted = listen.iter().any(Url::is_tls);
+    let client_authorities = match (&serve.trusted_ca_file, serve.client_cert_auth) {
+        (None, true) => {
+            return Err("--client-cert-auth: name the authorities with --trusted-ca-file".to_owned());
+        }
+        // As in etcd, naming authorities is asking for certificates.
+        (authorities, _) => authorities.clone(),
+    };
+    let tls = match (&serve.cert_file, &serve.key_file) {
+        (Some(certificate), Some(key)) => {
+            Some(Tls { certificate: certificate.clone(), key: key.clone(), client_authorities })
+        }
+        (None, None) if is_wanted => {
+            return Err("https:// in --listen-client-urls needs --cert-file and --key-file".to_owned());
+        }
+        (None, None) if client_authorities.is_some() => {
+            return Err("--trusted-ca-file means nothing without --cert-file and --key-file".to_owned());
+        }
+        (None, None) => None,
+        (Some(_), None) => return Err("--cert-file needs --key-file".to_owned()),
+        (None, Some(_)) => return Err("--key-file needs --cert-file".to_owned()),
+    };
+    let plain = listen.iter().filter(|url| tls.is_some() && !url.is_tls());
+    let warnings = plain.map(|url| format!("{url} is served without TLS, since it says http://")).collect();
+    Ok((tls, warnings))
+}
+
+fn cors(text: &str) -> Result<Cors, String> {
+    let origins: Vec<_> = text.split(',').map(str::trim).filter(|origin| !origin.is_empty()).collect();
+    if origins.contains(&"*") {
+        return Ok(Cors::default());
+    }
+    for origin in &origins {
+        Url::parse(origin).map_err(|why| format!("--cors {origin:?}: {why}"))?;
+    }
+    Ok(Cors::Origins(origins.into_iter().map(str::to_owned).collect()))
+}

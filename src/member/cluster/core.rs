@@ -1,0 +1,392 @@
+//! The core thread: gives the replica what comes, and carries out what it asks for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, select};
+
+use super::super::clock::Clock;
+use super::super::pending::Written;
+use super::joining::Joining;
+use super::picture::{PeerFacts, Picture};
+use super::settings::TICK;
+use super::threads::Hands;
+use super::waiting::{Asked, Ticket, Waiter, Waiting, nothing_written};
+use super::{WAITING_BYTES, Wish};
+use crate::codec;
+use crate::error::Error;
+use crate::event::Change;
+use crate::net::{self, Class, Endpoint, SessionId};
+use crate::raft::{Denied, Envelope, Message, Refusal, Request, Role};
+use crate::replica::{Answer, Done, Input, Output, Replica};
+use crate::types::{LogIndex, MemberId, Term};
+use crate::wal::WalError;
+
+/// So many events are taken before what they led to is carried out and synced.
+const BURST: usize = 1024;
+
+/// How long a leader that closes waits for another to take over, and for writes under way.
+const HAND_OVER: Duration = Duration::from_millis(300);
+
+/// What the core thread hears from the threads of its own process.
+pub(super) enum Event {
+    Wish(Wish),
+    Synced(Result<u64, WalError>),
+    Done(Done),
+}
+
+/// The core thread's own.
+pub(super) struct Core {
+    pub(super) replica: Replica,
+    pub(super) clock: Clock,
+    pub(super) events: Receiver<Event>,
+    pub(super) endpoint: Endpoint,
+    pub(super) peers: Receiver<net::Event>,
+    pub(super) hands: Hands,
+    pub(super) waiting: Waiting,
+    pub(super) queued: Arc<AtomicUsize>,
+    pub(super) picture: Arc<Picture>,
+    pub(super) joining: Joining,
+    pub(super) outputs: Vec<Output>,
+    /// The newest session with each peer.
+    pub(super) sessions: BTreeMap<MemberId, SessionId>,
+    /// Who waits for a snapshot to be saved.
+    pub(super) saves: Vec<Ticket<Result<(), String>>>,
+    /// The member is closing, and ends at this moment at the latest.
+    pub(super) closing: Option<Instant>,
+    /// What the picture shows was last brought up to date for.
+    pub(super) shown: Option<Shown>,
+}
+
+/// What the picture is made anew for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shown {
+    role: Role,
+    term: Term,
+    leader: Option<MemberId>,
+    config: LogIndex,
+    has_failed: bool,
+}
+
+impl Core {
+    /// Goes on until the member is closed.
+    pub(super) fn run(mut self) {
+        self.connect();
+        let mut next_tick = Clock::in_(TICK);
+        while !self.has_ended() {
+            let left = Clock::until(next_tick);
+            match self.next(left) {
+                Ok(()) => self.take_what_waits(),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            let is_tick = Clock::until(next_tick).is_zero();
+            if is_tick {
+                // One tick for however long it has been: what peers have sent meanwhile comes first.
+                self.take_what_waits();
+                self.tick();
+                next_tick = Clock::in_(TICK);
+            }
+            self.carry_out();
+            let moment = self.clock.moment();
+            self.replica.flush(moment, &mut self.outputs);
+            self.carry_out();
+            self.show(is_tick);
+        }
+        self.end();
+    }
+
+    /// Waits for the next event, and takes it.
+    fn next(&mut self, left: Duration) -> Result<(), RecvTimeoutError> {
+        select! {
+            recv(self.events) -> event => match event {
+                Ok(event) => self.hear(event),
+                Err(_) => return Err(RecvTimeoutError::Disconnected),
+            },
+            recv(self.peers) -> event => match event {
+                Ok(event) => self.hear_peers(event),
+                Err(_) => return Err(RecvTimeoutError::Disconnected),
+            },
+            default(left) => return Err(RecvTimeoutError::Timeout),
+        }
+        Ok(())
+    }
+
+    fn take_what_waits(&mut self) {
+        for _ in 0..BURST {
+            let heard = self.events.try_recv().map(|event| self.hear(event)).is_ok();
+            let told = self.peers.try_recv().map(|event| self.hear_peers(event)).is_ok();
+            if !heard && !told {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn step(&mut self, input: Input) {
+        let moment = self.clock.moment();
+        self.replica.step(moment, input, &mut self.outputs);
+    }
+
+    fn tick(&mut self) {
+        self.step(Input::Tick);
+        let now = Clock::in_(Duration::ZERO);
+        let timed_out = || Error::TimedOut;
+        self.waiting.expire(now, timed_out, || Error::NoLeader);
+        if self.replica.raft().leader().is_some() {
+            self.unpark();
+        }
+        self.joining_tick();
+    }
+
+    fn hear(&mut self, event: Event) {
+        match event {
+            Event::Synced(result) => self.step(Input::Synced(result)),
+            Event::Done(done) => self.step(Input::Done(done)),
+            Event::Wish(Wish::Close) => {
+                self.closing.get_or_insert_with(|| Clock::in_(HAND_OVER));
+                if self.replica.raft().role() == Role::Leader {
+                    // Nobody waits for the answer: it shows in who leads.
+                    self.step(Input::Ask { token: 0, request: Request::Transfer(None) });
+                }
+            }
+            Event::Wish(Wish::Wait(waiter)) => {
+                if let Waiter::Write { command, .. } = &waiter {
+                    self.queued.fetch_sub(command.len() + WAITING_BYTES, Ordering::Relaxed);
+                }
+                self.begin_new(waiter);
+            }
+            Event::Wish(Wish::Capture { ticket }) => ticket.answer(Some(self.replica.capture())),
+            Event::Wish(Wish::Save { ticket }) => {
+                self.saves.push(ticket);
+                self.replica.save_now(&mut self.outputs);
+            }
+        }
+    }
+
+    pub(super) fn begin_new(&mut self, waiter: Waiter) {
+        let now = Clock::in_(Duration::ZERO);
+        if self.closing.is_some() {
+            waiter.give_up(false, Error::Closed);
+        } else if self.waiting.has_parked() {
+            self.waiting.park_new(waiter, now);
+        } else {
+            let input = self.waiting.begin_new(waiter, now);
+            self.step(input);
+        }
+    }
+
+    /// Gives the replica what somebody waits for, until `deadline`.
+    pub(super) fn begin(&mut self, waiter: Waiter, deadline: Instant) {
+        let input = self.waiting.begin(waiter, deadline);
+        self.step(input);
+    }
+
+    /// There is a leader: those who waited for one go on, in order.
+    fn unpark(&mut self) {
+        while let Some(input) = self.waiting.begin_parked() {
+            self.step(input);
+        }
+    }
+
+    fn hear_peers(&mut self, event: net::Event) {
+        match event {
+            net::Event::Connected { member, session, .. } => {
+                // A session that takes the place of another one ends it: what was under way there may be lost.
+                if self.sessions.insert(member, session).is_some() {
+                    self.step(Input::Disconnected(member));
+                }
+                self.step(Input::Connected(member));
+            }
+            net::Event::Disconnected { member, session } => {
+                if self.sessions.get(&member) == Some(&session) {
+                    self.sessions.remove(&member);
+                }
+                self.step(Input::Disconnected(member));
+            }
+            net::Event::Messages { from, frames, .. } => {
+                for (_, bytes) in frames.iter() {
+                    // What this version does not understand is as if it were lost.
+                    if let Ok(envelope) = codec::decode::<Envelope>(bytes)
+                        && envelope.from == from
+                        && envelope.to == self.replica.identity().member
+                    {
+                        self.step(Input::Receive(envelope));
+                    }
+                }
+            }
+            net::Event::Join(request) => self.hear_join(request),
+            // A chunk that was not taken is asked for again.
+            net::Event::Room { .. } => {}
+        }
+    }
+
+    /// Carries out what the replica has asked for, in order.
+    fn carry_out(&mut self) {
+        let mut outputs = std::mem::take(&mut self.outputs);
+        for output in outputs.drain(..) {
+            match output {
+                Output::Send(envelope) => self.send(&envelope),
+                Output::Sync(job) => {
+                    let _ = self.hands.syncs.send(job);
+                }
+                Output::Run(job) => {
+                    let _ = self.hands.jobs.send(job);
+                }
+                Output::Answer { token, answer } => self.answer(token, answer),
+                Output::Applied(_) => self.picture.apply(self.replica.applied()),
+                Output::Installed(snapshot) => self.picture.apply(snapshot),
+                Output::Saved(result) => {
+                    for ticket in self.saves.drain(..) {
+                        ticket.answer(result.clone());
+                    }
+                }
+                Output::Stopped(stop) => self.picture.change(|head| head.stopped = Some(stop)),
+                Output::Failed(error) => {
+                    self.picture.change(|head| head.failure = Some(error.to_string()));
+                }
+                // The connection is trusted to say who it is, so this is a bug over there, or another version.
+                Output::Fault { .. } => {}
+            }
+        }
+        debug_assert!(self.outputs.is_empty(), "nothing that is carried out steps the replica");
+        self.outputs = outputs;
+    }
+
+    fn send(&self, envelope: &Envelope) {
+        let class = match &envelope.message {
+            Message::SnapshotChunk { .. } => Class::Bulk,
+            Message::Append { entries, .. } if !entries.is_empty() => Class::Data,
+            Message::Forward { .. } => Class::Data,
+            _ => Class::Urgent,
+        };
+        // What is not taken is lost, as it may be anyhow.
+        let _ = self.endpoint.send(envelope.to, class, codec::encode(envelope));
+    }
+
+    fn answer(&mut self, token: u64, answer: Answer) {
+        let Some((waiter, deadline)) = self.waiting.take(token) else { return };
+        match (waiter, answer) {
+            (waiter, Answer::Refused(Refusal::NoLeader)) if self.closing.is_none() => {
+                self.waiting.park(waiter, deadline);
+            }
+            (waiter, Answer::Refused(Refusal::Busy)) => waiter.give_up(false, Error::Busy),
+            (waiter, Answer::Refused(Refusal::NoLeader | Refusal::Stopped)) => {
+                waiter.give_up(false, Error::NoLeader);
+            }
+            (waiter, Answer::Unknown) => waiter.give_up(true, Error::NoLeader),
+            (Waiter::Write { ticket, .. }, Answer::Written { result, .. }) => {
+                ticket.answer(result.map(written).map_err(Error::from));
+            }
+            (Waiter::Write { ticket, .. }, Answer::NoRoom(what)) => {
+                ticket.answer(Err(Error::NoSpace { what }))
+            }
+            (Waiter::Latest { ticket }, Answer::Readable) => ticket.answer(nothing_written()),
+            (waiter @ Waiter::Ask { .. }, Answer::Told(Err(Denied::NoLeader))) if self.closing.is_none() => {
+                self.retry_ask(waiter, deadline);
+            }
+            (Waiter::Ask { ticket, .. }, Answer::Told(result)) => {
+                ticket.answer(result.map_err(Asked::Denied))
+            }
+            (Waiter::Join { request, asked }, Answer::Told(result)) => {
+                self.welcome(request, asked, result, deadline);
+            }
+            (waiter, _) => waiter.give_up(true, Error::NoLeader),
+        }
+    }
+
+    /// Who asked when nobody led may ask again, unless it was on its way: then nobody knows what became of it.
+    fn retry_ask(&mut self, waiter: Waiter, deadline: Instant) {
+        match &waiter {
+            Waiter::Ask { request: Request::Change { expected: None, .. }, .. }
+                if self.replica.raft().leader().is_some() =>
+            {
+                waiter.give_up(true, Error::NoLeader);
+            }
+            _ => self.waiting.park(waiter, deadline),
+        }
+    }
+
+    /// Calls those who are members now.
+    fn connect(&mut self) {
+        let contacts = &self.replica.raft().config().contacts;
+        let me = self.replica.identity().member;
+        let peers = contacts
+            .iter()
+            .filter(|(member, _)| **member != me)
+            .map(|(member, contact)| (*member, contact.peer_addresses.clone()))
+            .collect();
+        self.endpoint.set_peers(&peers);
+    }
+
+    /// Brings the picture up to date.
+    fn show(&mut self, is_tick: bool) {
+        let raft = self.replica.raft();
+        let shown = Shown {
+            role: raft.role(),
+            term: raft.hard_state().term,
+            leader: raft.leader(),
+            config: raft.config_index(),
+            has_failed: self.replica.failure().is_some(),
+        };
+        let moment = self.clock.moment();
+        self.picture.observe(&self.clock, self.replica.log_time(moment));
+        self.picture.count(self.waiting.len(), &self.replica);
+        if self.shown == Some(shown) && !is_tick {
+            return;
+        }
+        let before = self.shown.replace(shown);
+        let has_members_changed = before.is_none_or(|before| before.config != shown.config);
+        if has_members_changed {
+            self.connect();
+        }
+        let raft = self.replica.raft();
+        let peers = self.peer_facts();
+        self.picture.change(|head| {
+            (head.role, head.term, head.leader) = (shown.role, shown.term, shown.leader);
+            head.config_index = shown.config;
+            if has_members_changed {
+                head.config = Arc::new(raft.config().clone());
+            }
+            head.peers = peers;
+        });
+        if before.is_none_or(|before| before.leader != shown.leader) && shown.leader.is_some() {
+            self.unpark();
+        }
+    }
+
+    fn peer_facts(&self) -> Vec<PeerFacts> {
+        let raft = self.replica.raft();
+        let me = self.replica.identity().member;
+        let others = raft.config().members().filter(|member| *member != me);
+        others
+            .map(|member| PeerFacts {
+                member,
+                is_connected: self.sessions.contains_key(&member),
+                matched: raft.matched(member),
+            })
+            .collect()
+    }
+
+    fn has_ended(&self) -> bool {
+        let Some(at_the_latest) = self.closing else { return false };
+        let leads_others =
+            self.replica.raft().role() == Role::Leader && self.replica.raft().config().voters.len() > 1;
+        self.waiting.is_empty() && !leads_others || Clock::until(at_the_latest).is_zero()
+    }
+
+    fn end(mut self) {
+        self.waiting.close();
+        // Before the log is let go of: no peer is to hear from a member that has none.
+        self.endpoint.stop();
+        let _ = self.replica.close();
+    }
+}
+
+fn written(mut changes: Vec<Arc<Change>>) -> Written {
+    match changes.len() {
+        1 => Written::One(changes.remove(0)),
+        _ => Written::Many(changes),
+    }
+}

@@ -1,0 +1,268 @@
+//! How a member of a cluster comes to be: from its directory, as a founder, or by joining.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use crossbeam_channel::unbounded;
+use parking_lot::Mutex;
+
+use super::super::clock::Clock;
+use super::super::open::{FOUNDER, random, random_cluster};
+use super::super::{Callbacks, Settings};
+use super::Clustered;
+use super::core::Core;
+use super::joining::{JoinAnswer, JoinAsk, Joining};
+use super::picture::{Head, Picture};
+use super::settings::ClusterSettings;
+use super::threads::{Hands, serve_watchers, spawn};
+use super::waiting::Waiting;
+use crate::codec;
+use crate::entry::{Config, Contact};
+use crate::error::Error;
+use crate::net::{self, Endpoint, Secret, Speaker};
+use crate::replica::{self, Founding, Input, OpenError, Output, Replica};
+use crate::types::{ClusterId, MemberId};
+use crate::wal::{Disk, FileDisk, Identity, Recovery, WalSettings};
+
+/// What the id of a cluster is derived from, besides the founders and the token.
+const CONTEXT: &str = "spinney cluster id, version 1";
+
+/// Opens the member.
+pub(super) fn open(
+    path: &Path,
+    settings: Settings,
+    cluster: &ClusterSettings,
+) -> Result<Arc<Clustered>, Error> {
+    let disk: Arc<dyn Disk> = Arc::new(FileDisk::open(path, true)?);
+    let listener = listen(cluster)?;
+    let contact = contact(cluster, &listener)?;
+    let secret = cluster.secret.as_deref().map(Secret::new).transpose()?;
+    let known = Recovery::scan(Arc::clone(&disk))?.identity();
+    let (identity, founding) = match known {
+        Some(identity) => (identity, founders(cluster, &contact).1),
+        None if !cluster.join.is_empty() => (join(cluster, &contact, secret.as_ref())?, Founding::Joining),
+        None => founders(cluster, &contact),
+    };
+    let replica = Replica::open(disk, replica_settings(&settings, cluster), identity, founding, random())
+        .map_err(|error| match error {
+            OpenError::Log(error) => Error::from(error),
+            other @ OpenError::OtherMember { .. } => {
+                Error::InvalidSetting { setting: "dir", reason: other.to_string() }
+            }
+        })?;
+    start(replica, settings, cluster, listener, secret, contact)
+}
+
+fn listen(cluster: &ClusterSettings) -> Result<TcpListener, Error> {
+    let address = bare(cluster.listen.as_deref().expect("checked before"));
+    TcpListener::bind(address).map_err(|source| Error::InvalidSetting {
+        setting: "listen",
+        reason: format!("{address} cannot be listened at: {source}"),
+    })
+}
+
+/// `127.0.0.1:7001` of `http://127.0.0.1:7001/` and the like.
+fn bare(address: &str) -> &str {
+    let after = address.split_once("://").map_or(address, |(_, after)| after);
+    after.trim_end_matches('/')
+}
+
+fn contact(cluster: &ClusterSettings, listener: &TcpListener) -> Result<Contact, Error> {
+    let mut peer_addresses: Vec<String> = cluster.advertise.iter().map(|one| bare(one).to_owned()).collect();
+    if peer_addresses.is_empty() {
+        peer_addresses = of_founder(cluster, &cluster.name);
+    }
+    if peer_addresses.is_empty() {
+        let reason = |source| Error::InvalidSetting { setting: "listen", reason: format!("{source}") };
+        let address = listener.local_addr().map_err(reason)?;
+        if address.ip().is_unspecified() {
+            let reason = "is missing: peers cannot call an address that stands for all".to_owned();
+            return Err(Error::InvalidSetting { setting: "advertise", reason });
+        }
+        peer_addresses.push(address.to_string());
+    }
+    Ok(Contact { name: cluster.name.clone(), peer_addresses, client_addresses: cluster.client_urls.clone() })
+}
+
+fn of_founder(cluster: &ClusterSettings, name: &str) -> Vec<String> {
+    let of_name = cluster.peers.iter().filter(|(founder, _)| founder == name);
+    of_name.map(|(_, address)| bare(address).to_owned()).collect()
+}
+
+/// Who this member is as a founder, and who founds the cluster with it: all founders find the same.
+fn founders(cluster: &ClusterSettings, contact: &Contact) -> (Identity, Founding) {
+    let mut names: Vec<&str> = cluster.peers.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.is_empty() {
+        let identity = Identity { cluster: random_cluster(), member: FOUNDER };
+        return (identity, Founding::Together(Config::founded_by([(FOUNDER, contact.clone())])));
+    }
+    let mut hash = blake3::Hasher::new_derive_key(CONTEXT);
+    let mut add = |text: &str| {
+        // With its length, so that no two lists read alike.
+        hash.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
+    };
+    add(&cluster.token);
+    let mut members = Vec::new();
+    let mut member = FOUNDER;
+    for (id, name) in (FOUNDER.get()..).zip(names) {
+        let peer_addresses = of_founder(cluster, name);
+        add(name);
+        peer_addresses.iter().for_each(|address| add(address));
+        if name == cluster.name {
+            member = MemberId::new(id);
+        }
+        // Where clients reach it, each founder says itself, later: all must begin with the same.
+        let contact = Contact { name: name.to_owned(), peer_addresses, client_addresses: Vec::new() };
+        members.push((MemberId::new(id), contact));
+    }
+    let mut id = [0; 16];
+    id.copy_from_slice(&hash.finalize().as_bytes()[..16]);
+    let identity = Identity { cluster: ClusterId::new(u128::from_le_bytes(id)), member };
+    (identity, Founding::Together(Config::founded_by(members)))
+}
+
+/// Asks one after the other of the members to be let in.
+fn join(cluster: &ClusterSettings, contact: &Contact, secret: Option<&Secret>) -> Result<Identity, Error> {
+    let ask = codec::encode(&JoinAsk::new(contact.clone()));
+    let settings = net_settings(cluster);
+    let mut last = String::new();
+    for address in &cluster.join {
+        match net::join(bare(address), &ask, secret, &settings) {
+            Ok(answer) => match codec::decode(&answer) {
+                Ok(JoinAnswer::Welcome { cluster, member }) => return Ok(Identity { cluster, member }),
+                Ok(JoinAnswer::Refused(why)) => last = format!("{address} refuses: {why}"),
+                Err(_) => last = format!("{address} is not understood"),
+            },
+            Err(error) => last = format!("{address}: {error}"),
+        }
+    }
+    Err(Error::NotJoined { why: last })
+}
+
+fn net_settings(cluster: &ClusterSettings) -> net::Settings {
+    net::Settings {
+        seed: random(),
+        allow_insecure: cluster.allow_insecure,
+        ..net::Settings::new(|| Clock::in_(std::time::Duration::ZERO))
+    }
+}
+
+fn replica_settings(settings: &Settings, cluster: &ClusterSettings) -> replica::Settings {
+    replica::Settings {
+        raft: cluster.raft(),
+        wal: WalSettings { segment_bytes: settings.segment_bytes, salt_seed: random() },
+        history: settings.history,
+        log_bytes: settings.log_bytes,
+        ..replica::Settings::default()
+    }
+}
+
+fn start(
+    mut replica: Replica,
+    settings: Settings,
+    cluster: &ClusterSettings,
+    listener: TcpListener,
+    secret: Option<Secret>,
+    contact: Contact,
+) -> Result<Arc<Clustered>, Error> {
+    let identity = replica.identity();
+    let clock = Clock::start(replica.state().tree().time());
+    let outputs = begin_life(&mut replica, &clock)?;
+    let speaker = Speaker { cluster: identity.cluster, member: identity.member, boot: replica.raft().boot() };
+    let (endpoint, peers) = Endpoint::start(listener, speaker, secret, net_settings(cluster))?;
+
+    let address = endpoint.local_addr();
+    let is_alone = replica.raft().config().is_alone(identity.member);
+    let (wishes, events) = unbounded();
+    let mut threads = Vec::new();
+    let no_thread = |source| Error::NoThread { source };
+    let hands = Hands::start(&wishes, &mut threads).map_err(no_thread)?;
+    threads.push(serve_watchers(replica.state()).map_err(no_thread)?);
+    let picture = Arc::new(Picture::new(head(&replica)));
+    let (state, queued) = (Arc::clone(replica.state()), Arc::new(AtomicUsize::new(0)));
+    let core = Core {
+        replica,
+        clock,
+        events,
+        endpoint,
+        peers,
+        hands,
+        waiting: Waiting::new(cluster.request_timeout),
+        queued: Arc::clone(&queued),
+        picture: Arc::clone(&picture),
+        joining: Joining::new(contact, cluster.stays_learner),
+        outputs,
+        sessions: std::collections::BTreeMap::new(),
+        saves: Vec::new(),
+        closing: None,
+        shown: None,
+    };
+    threads.insert(0, spawn("spinney-core", move || core.run()).map_err(no_thread)?);
+    let member = Arc::new(Clustered {
+        identity,
+        settings,
+        clock,
+        state,
+        wishes,
+        queued,
+        picture,
+        callbacks: Arc::new(Callbacks::default()),
+        address,
+        request_timeout: cluster.request_timeout,
+        threads: Mutex::new(threads),
+    });
+    if is_alone {
+        // There is nobody to wait for but itself: whoever opens it finds what it left. Should the disk refuse, reads show
+        // what is known to be agreed on, and writes say why.
+        let _ = member.latest::<()>().wait();
+    }
+    Ok(member)
+}
+
+/// Makes it durable that a new life has begun, before anybody hears of it.
+fn begin_life(replica: &mut Replica, clock: &Clock) -> Result<Vec<Output>, Error> {
+    let mut outputs = Vec::new();
+    replica.step(clock.moment(), Input::Tick, &mut outputs);
+    replica.flush(clock.moment(), &mut outputs);
+    let mut kept = Vec::new();
+    let mut next = 0;
+    while next < outputs.len() {
+        match std::mem::replace(&mut outputs[next], Output::Applied(Vec::new())) {
+            Output::Sync(job) => {
+                let synced = job.run();
+                replica.step(clock.moment(), Input::Synced(synced), &mut outputs);
+            }
+            Output::Failed(error) => {
+                let error = Arc::try_unwrap(error).map_or_else(
+                    |error| Error::Unavailable {
+                        may_have_applied: false,
+                        cause: Arc::new(Error::NoSpace { what: error.to_string() }),
+                    },
+                    Error::from,
+                );
+                return Err(error);
+            }
+            other => kept.push(other),
+        }
+        next += 1;
+    }
+    Ok(kept)
+}
+
+fn head(replica: &Replica) -> Head {
+    let raft = replica.raft();
+    Head {
+        role: raft.role(),
+        term: raft.hard_state().term,
+        leader: raft.leader(),
+        config: Arc::new(raft.config().clone()),
+        config_index: raft.config_index(),
+        stopped: None,
+        failure: None,
+        peers: Vec::new(),
+    }
+}

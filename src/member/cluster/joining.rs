@@ -1,0 +1,167 @@
+//! How members come in: who asks to join, and what a new member does to become a whole one.
+//!
+//! ```text
+//!   joiner ── JoinAsk: name, addresses ──► any member ──► leader: add as a learner
+//!          ◄── JoinAnswer: cluster, id ──      once that is committed
+//!   learner ── promote me ──► leader, again and again until it has caught up
+//! ```
+//! A joiner that has the name of a member takes its place: whoever lost its disk comes back as a new member, since an id
+//! that has said what it has, and has not any more, must not be heard again.
+
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::core::Core;
+use super::waiting::Waiter;
+use crate::codec;
+use crate::entry::Contact;
+use crate::member::clock::Clock;
+use crate::net::JoinRequest;
+use crate::raft::{Change, Denied, Granted, Request};
+use crate::replica::Input;
+use crate::types::{ClusterId, MemberId};
+
+/// The version of what is said here.
+const VERSION: u16 = 1;
+
+/// How many ticks pass before a member asks again for what it wants of the leader.
+const ASK_TICKS: u64 = 10;
+
+/// Nobody waits for the answer to a question with this token.
+const NOBODY: u64 = 0;
+
+/// What somebody says who wants to become a member.
+#[derive(Serialize, Deserialize)]
+pub(super) struct JoinAsk {
+    version: u16,
+    contact: Contact,
+}
+
+/// What a member says to that.
+#[derive(Serialize, Deserialize)]
+pub(super) enum JoinAnswer {
+    /// You are a member.
+    Welcome { cluster: ClusterId, member: MemberId },
+    /// You are not, and why.
+    Refused(String),
+}
+
+impl JoinAsk {
+    pub(super) fn new(contact: Contact) -> Self {
+        Self { version: VERSION, contact }
+    }
+}
+
+/// What this member wants of the cluster, and who is about to come in through it.
+pub(super) struct Joining {
+    /// How this member is called and reached.
+    contact: Contact,
+    stays_learner: bool,
+    ticks: u64,
+    /// Those that are in the newest configuration, until it is agreed on.
+    coming: Vec<(MemberId, JoinRequest, Instant)>,
+    /// Those whose turn has not come: another change was under way.
+    again: Vec<(Request, JoinRequest, Instant)>,
+}
+
+impl Joining {
+    pub(super) fn new(contact: Contact, stays_learner: bool) -> Self {
+        Self { contact, stays_learner, ticks: 0, coming: Vec::new(), again: Vec::new() }
+    }
+}
+
+impl Core {
+    /// Somebody asks this member to be let in.
+    pub(super) fn hear_join(&mut self, asked: JoinRequest) {
+        let contact = match codec::decode::<JoinAsk>(asked.bytes()) {
+            Ok(JoinAsk { version: VERSION, contact }) if !contact.name.is_empty() => contact,
+            Ok(JoinAsk { version, .. }) if version != VERSION => {
+                return refuse(asked, format!("version {version} of joining is not known here"));
+            }
+            _ => return refuse(asked, "the request is not understood".to_owned()),
+        };
+        let contacts = &self.replica.raft().config().contacts;
+        let namesake =
+            contacts.iter().find(|(_, known)| known.name == contact.name).map(|(member, _)| *member);
+        if namesake == Some(self.replica.identity().member) {
+            return refuse(asked, format!("{:?} is the name of the member that was asked", contact.name));
+        }
+        let changes = namesake.map(Change::Remove).into_iter().chain([Change::Add(contact)]).collect();
+        let request = Request::Change { changes, expected: None };
+        self.begin_new(Waiter::Join { request, asked });
+    }
+
+    /// What the leader says to somebody's wish to join.
+    pub(super) fn welcome(
+        &mut self,
+        request: Request,
+        asked: JoinRequest,
+        told: Result<Granted, Denied>,
+        deadline: Instant,
+    ) {
+        match told {
+            Ok(Granted::Change { added: Some(member), .. }) => {
+                self.joining.coming.push((member, asked, deadline));
+            }
+            Ok(_) => refuse(asked, "the leader has not understood".to_owned()),
+            Err(Denied::NotNow | Denied::NoLeader | Denied::WouldLoseQuorum) => {
+                self.joining.again.push((request, asked, deadline));
+            }
+            Err(reason) => refuse(asked, reason.to_string()),
+        }
+    }
+
+    /// What this member wants now and then.
+    pub(super) fn joining_tick(&mut self) {
+        self.let_in();
+        self.joining.ticks += 1;
+        let raft = self.replica.raft();
+        if !self.joining.ticks.is_multiple_of(ASK_TICKS) || raft.leader().is_none() || self.closing.is_some()
+        {
+            return;
+        }
+        self.ask_again();
+        let raft = self.replica.raft();
+        let (me, config) = (raft.id(), raft.applied_config());
+        let Some(known) = config.contacts.get(&me) else { return };
+        let change = if *known != self.joining.contact {
+            Change::Update(me, self.joining.contact.clone())
+        } else if config.learners.contains(&me) && !self.joining.stays_learner {
+            Change::Promote(me)
+        } else {
+            return;
+        };
+        let request = Request::Change { changes: vec![change], expected: None };
+        self.step(Input::Ask { token: NOBODY, request });
+    }
+
+    fn ask_again(&mut self) {
+        let now = Clock::in_(Duration::ZERO);
+        for (request, asked, deadline) in std::mem::take(&mut self.joining.again) {
+            if deadline > now {
+                self.begin(Waiter::Join { request, asked }, deadline);
+            } else {
+                refuse(asked, "another change of the members takes too long".to_owned());
+            }
+        }
+    }
+
+    /// Tells those who came in, once that is agreed on.
+    fn let_in(&mut self) {
+        let config = self.replica.raft().applied_config();
+        let (cluster, now) = (self.replica.identity().cluster, Clock::in_(Duration::ZERO));
+        let coming = std::mem::take(&mut self.joining.coming);
+        for (member, asked, deadline) in coming {
+            if config.contains(member) {
+                asked.answer(codec::encode(&JoinAnswer::Welcome { cluster, member }));
+            } else if deadline > now {
+                self.joining.coming.push((member, asked, deadline));
+            }
+        }
+    }
+}
+
+fn refuse(asked: JoinRequest, why: String) {
+    asked.answer(codec::encode(&JoinAnswer::Refused(why)));
+}

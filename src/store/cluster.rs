@@ -1,0 +1,364 @@
+//! The cluster that a store is a member of, and the settings that make it one.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Builder, Store};
+use crate::entry::Contact;
+use crate::error::Error;
+use crate::member::{Clustered, Head, PeerFacts};
+use crate::raft::{Change, Denied, Granted, Request, Role};
+use crate::types::{ClusterId, LogIndex, MemberId, Term};
+
+/// What makes a store a member of a cluster. A directory belongs to its member: when it is opened again, it is who it was,
+/// and `peers` and `join` say nothing new.
+impl Builder {
+    /// The name of this member, unique in the cluster. Default: `default`.
+    ///
+    /// ```no_run
+    /// use spinney::Store;
+    ///
+    /// let store = Store::builder()
+    ///     .dir("n1")
+    ///     .member("n1")
+    ///     .listen("127.0.0.1:7001")
+    ///     .peers([("n1", "127.0.0.1:7001"), ("n2", "127.0.0.1:7002"), ("n3", "127.0.0.1:7003")])
+    ///     .open()?;
+    /// store.set("/message1", "Book1")?;
+    /// # Ok::<(), spinney::Error>(())
+    /// ```
+    pub fn member(mut self, name: impl Into<String>) -> Self {
+        self.cluster.name = name.into();
+        self
+    }
+
+    /// Where to listen for other members, as `127.0.0.1:7001`; port 0 takes any that is free. This makes the store a
+    /// member of a cluster; alone with neither [`peers`](Self::peers) nor [`join`](Self::join), it founds one that others
+    /// may join.
+    ///
+    /// Beyond loopback it takes a [`secret`](Self::secret), or [`allow_insecure_peers`](Self::allow_insecure_peers).
+    pub fn listen(mut self, address: impl Into<String>) -> Self {
+        self.cluster.listen = Some(address.into());
+        self
+    }
+
+    /// Where other members reach this one. Default: what [`peers`](Self::peers) say of it, or where it listens.
+    pub fn advertise(mut self, address: impl Into<String>) -> Self {
+        self.cluster.advertise.push(address.into());
+        self
+    }
+
+    /// Where clients reach this member, for the others to tell.
+    pub fn client_url(mut self, url: impl Into<String>) -> Self {
+        self.cluster.client_urls.push(url.into());
+        self
+    }
+
+    /// The founders of the cluster by name, this one included, each with where it is reached. All founders are told the
+    /// same. A name that comes twice has two addresses.
+    pub fn peers<N: Into<String>, A: Into<String>>(
+        mut self,
+        founders: impl IntoIterator<Item = (N, A)>,
+    ) -> Self {
+        self.cluster.peers.extend(founders.into_iter().map(|(name, address)| (name.into(), address.into())));
+        self
+    }
+
+    /// Joins the cluster that a member at `address` belongs to, whichever member that is: first as a learner, and as a
+    /// voter once it has caught up. May be given several times; they are asked one after the other.
+    ///
+    /// Whoever joins under the name of a member takes its place: so a member that has lost its disk comes back.
+    pub fn join(mut self, address: impl Into<String>) -> Self {
+        self.cluster.join.push(address.into());
+        self
+    }
+
+    /// Whoever joins stays a learner: it gets everything, and has no vote.
+    pub fn learner(mut self) -> Self {
+        self.cluster.stays_learner = true;
+        self
+    }
+
+    /// Tells clusters apart that the same founders found. Default: `spinney-cluster`.
+    pub fn cluster_token(mut self, token: impl Into<String>) -> Self {
+        self.cluster.token = token.into();
+        self
+    }
+
+    /// What all members know and nobody else: at least 16 bytes, best drawn at random. Who does not know it is not
+    /// listened to. What members say stays readable to whoever listens in.
+    pub fn secret(mut self, secret: impl AsRef<[u8]>) -> Self {
+        self.cluster.secret = Some(secret.as_ref().to_vec());
+        self
+    }
+
+    /// Listens beyond loopback without a secret: whoever reaches the address can do anything to the data.
+    pub fn allow_insecure_peers(mut self) -> Self {
+        self.cluster.allow_insecure = true;
+        self
+    }
+
+    /// How often a leader says that it is there. Default: 50 ms.
+    pub fn heartbeat(mut self, interval: Duration) -> Self {
+        self.cluster.heartbeat = interval;
+        self
+    }
+
+    /// How long a member waits for word from a leader before it stands for election: drawn from `shortest` to `longest`.
+    /// Default: 300 to 600 ms. A leader whose connections break is replaced sooner.
+    pub fn election_timeout(mut self, shortest: Duration, longest: Duration) -> Self {
+        self.cluster.election = (shortest, longest);
+        self
+    }
+
+    /// How long a write, a [`get_latest`](Store::get_latest) or a change of the members waits for the cluster.
+    /// Default: 5 s.
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.cluster.request_timeout = timeout;
+        self
+    }
+}
+
+impl Store {
+    /// The cluster that this store is a member of; `None` for one alone.
+    ///
+    /// ```
+    /// assert!(spinney::Store::in_memory().cluster().is_none());
+    /// ```
+    #[must_use]
+    pub fn cluster(&self) -> Option<Cluster> {
+        self.member().clustered().map(|member| Cluster { member: Arc::clone(member) })
+    }
+}
+
+/// The cluster as one of its members sees it, from [`Store::cluster`].
+///
+/// ```
+/// use spinney::Store;
+///
+/// # let directory = tempfile::tempdir().unwrap();
+/// let store = Store::builder().dir(directory.path()).member("n1").listen("127.0.0.1:0").open()?;
+/// store.set("/a", "1")?;
+/// let cluster = store.cluster().expect("it listens");
+/// let members = cluster.members();
+/// assert_eq!((members.len(), members[0].name.as_str()), (1, "n1"));
+/// assert!(members[0].is_leader && cluster.is_leader());
+/// # Ok::<(), spinney::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Cluster {
+    member: Arc<Clustered>,
+}
+
+/// A member of a cluster, as another one sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemberInfo {
+    /// Who it is, for good.
+    pub id: MemberId,
+    /// Its name.
+    pub name: String,
+    /// Where members reach it.
+    pub peer_addresses: Vec<String>,
+    /// Where clients reach it.
+    pub client_urls: Vec<String>,
+    /// Whether it has a vote; a learner has none.
+    pub is_voter: bool,
+    /// Whether it leads, as far as is known here.
+    pub is_leader: bool,
+    /// Whether a connection to it stands; this member reaches itself.
+    pub is_reachable: bool,
+    /// How many entries of the log it is behind. Only the leader knows of all; others know of themselves.
+    pub lag: Option<u64>,
+}
+
+impl Cluster {
+    /// Which cluster it is.
+    #[must_use]
+    pub fn id(&self) -> ClusterId {
+        self.member.identity().cluster
+    }
+
+    /// Which member this is.
+    #[must_use]
+    pub fn this(&self) -> MemberId {
+        self.member.identity().member
+    }
+
+    /// Who leads, as far as is known here.
+    #[must_use]
+    pub fn leader(&self) -> Option<MemberId> {
+        self.head().leader
+    }
+
+    /// Whether this member leads.
+    #[must_use]
+    pub fn is_leader(&self) -> bool {
+        self.head().role == Role::Leader
+    }
+
+    /// The term: how many times, at most, a leader was elected.
+    #[must_use]
+    pub fn term(&self) -> Term {
+        self.head().term
+    }
+
+    /// The members, in order of their ids.
+    #[must_use]
+    pub fn members(&self) -> Vec<MemberInfo> {
+        let head = self.head();
+        let (me, picture) = (self.this(), self.member.picture());
+        let committed = picture.committed();
+        let behind = |matched: LogIndex| committed.get().saturating_sub(matched.get());
+        let info = |(&id, contact): (&MemberId, &Contact)| {
+            let facts = head.peers.iter().find(|facts| facts.member == id);
+            let lag = match facts {
+                Some(PeerFacts { matched, .. }) => matched.map(behind),
+                None => (id == me).then(|| behind(picture.applied().index)),
+            };
+            MemberInfo {
+                id,
+                name: contact.name.clone(),
+                peer_addresses: contact.peer_addresses.clone(),
+                client_urls: contact.client_addresses.clone(),
+                is_voter: head.config.voters.contains(&id),
+                is_leader: head.leader == Some(id),
+                is_reachable: id == me || facts.is_some_and(|facts| facts.is_connected),
+                lag,
+            }
+        };
+        head.config.contacts.iter().map(info).collect()
+    }
+
+    /// Where this member listens for others.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.member.address()
+    }
+
+    /// Makes room for a member that is reached at these addresses: it is a learner from now on, under the id that is
+    /// returned. It begins with [`Builder::join`], which does this by itself: this is for those who want the id before.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Denied`] and what [`Cluster::remove`] has.
+    pub fn add(
+        &self,
+        name: impl Into<String>,
+        addresses: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Result<MemberId, Error> {
+        let contact = Contact {
+            name: name.into(),
+            peer_addresses: addresses.into_iter().map(Into::into).collect(),
+            client_addresses: Vec::new(),
+        };
+        match self.change(Change::Add(contact))? {
+            Granted::Change { added: Some(member), .. } => Ok(member),
+            _ => Err(Error::Unavailable { may_have_applied: true, cause: Arc::new(Error::NoLeader) }),
+        }
+    }
+
+    /// Gives a learner a vote, once it has caught up.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Denied`] while it has not, and what [`Cluster::remove`] has.
+    pub fn promote(&self, member: MemberId) -> Result<(), Error> {
+        self.change(Change::Promote(member)).map(drop)
+    }
+
+    /// Has a member leave, for good: its id is never used again, and it takes no part any more.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Denied`] when too few of those that are left would be within reach, or another change is under way;
+    /// [`Error::NoLeader`] and [`Error::Unavailable`] when the leader could not be asked.
+    pub fn remove(&self, member: MemberId) -> Result<(), Error> {
+        self.change(Change::Remove(member)).map(drop)
+    }
+
+    /// Tells all where a member is reached.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Cluster::remove`].
+    pub fn readdress(
+        &self,
+        member: MemberId,
+        addresses: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Result<(), Error> {
+        let head = self.head();
+        let mut contact = head.config.contacts.get(&member).cloned().unwrap_or_default();
+        contact.peer_addresses = addresses.into_iter().map(Into::into).collect();
+        self.change(Change::Update(member, contact)).map(drop)
+    }
+
+    /// Has another member lead: this one, or without it the one that is best prepared. Returns when that is known here to
+    /// have happened.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Denied`] when it is no voter; [`Error::TimedOut`] when it did not happen.
+    pub fn transfer(&self, to: Option<MemberId>) -> Result<(), Error> {
+        let before = self.leader();
+        let granted = self.member.ask(Request::Transfer(to))?;
+        let wanted = match granted {
+            Granted::Transfer { to } => Some(to),
+            Granted::Change { .. } => to,
+        };
+        self.member.wait_for(self.member.request_timeout(), |head| {
+            head.leader.is_some() && (head.leader == wanted || to.is_none() && head.leader != before)
+        })
+    }
+
+    /// Waits until a leader is known here.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`].
+    pub fn wait_for_leader(&self, timeout: Duration) -> Result<MemberId, Error> {
+        self.member.wait_for(timeout, |head| head.leader.is_some())?;
+        self.leader().ok_or(Error::NoLeader)
+    }
+
+    /// One change, made when it is its turn: another that is under way is waited for.
+    fn change(&self, change: Change) -> Result<Granted, Error> {
+        let end = self.member.in_(self.member.request_timeout());
+        loop {
+            let request = Request::Change { changes: vec![change.clone()], expected: None };
+            let denied = match self.member.ask(request) {
+                Err(Error::Denied { reason }) => reason,
+                Ok(granted) => return self.settled(granted, end),
+                Err(error) => return Err(error),
+            };
+            let may_pass = matches!(denied, Denied::NotNow | Denied::NotCaughtUp | Denied::WouldLoseQuorum);
+            if !may_pass || !self.member.pause_until(end) {
+                return Err(Error::Denied { reason: denied });
+            }
+        }
+    }
+
+    /// Waits until a change that is in the log is complete.
+    fn settled(&self, granted: Granted, end: Instant) -> Result<Granted, Error> {
+        if let Granted::Change { entry, .. } = &granted {
+            let timeout = self.member.until(end);
+            let is_complete = |head: &Head| head.config_index >= entry.index && !head.config.is_joint();
+            self.member.wait_for(timeout, is_complete).map_err(|_| Error::Unavailable {
+                may_have_applied: true,
+                cause: Arc::new(Error::TimedOut),
+            })?;
+        }
+        Ok(granted)
+    }
+
+    fn head(&self) -> Head {
+        self.member.picture().head()
+    }
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster").field("id", &self.id()).field("this", &self.this()).finish_non_exhaustive()
+    }
+}

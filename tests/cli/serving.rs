@@ -1,0 +1,234 @@
+//! `spinney serve`: from its first word to its last.
+
+use std::process::{Command, Output, Stdio};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+
+use crate::servers::{Server, etcdctl, installed, spinney};
+use crate::skipped;
+
+/// What came of `serve` with `flags`, which must end by itself.
+fn refused(flags: &[&str]) -> String {
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let mut command = spinney();
+    command.arg("serve").arg("--data-dir").arg(directory.path().join("data")).args(flags);
+    let Output { status, stderr, .. } = command.stdin(Stdio::null()).output().unwrap();
+    assert_eq!(status.code(), Some(1), "{flags:?}");
+    assert!(!directory.path().join("data").exists(), "{flags:?} left something behind");
+    String::from_utf8(stderr).unwrap()
+}
+
+#[test]
+fn a_signal_ends_it_cleanly_and_what_was_written_stays() {
+    for signal in ["TERM", "INT"] {
+        let server = Server::spinney(&[]);
+        server.request("PUT", "/v2/keys/a", "value=1");
+        server.signal(signal);
+        let (status, said, directory) = server.wait();
+        assert_eq!(status.code(), Some(0), "{said}");
+        assert!(said.contains(&format!("SIG{signal}")) && said.contains("stopped at index"), "{said}");
+
+        let again = Server::spinney_in(directory, &[]);
+        assert!(again.request("GET", "/v2/keys/a", "").contains("\"value\":\"1\""));
+    }
+}
+
+#[test]
+fn a_signal_ends_it_while_watches_wait() {
+    let server = Server::spinney(&[]);
+    let mut watch = spinney();
+    watch.args(["--endpoints", &server.url, "--no-sync", "watch", "/a"]).stderr(Stdio::null());
+    let mut watch = watch.spawn().unwrap();
+    server.signal("TERM");
+    assert_eq!(server.wait().0.code(), Some(0));
+    let _ = watch.kill();
+    watch.wait().unwrap();
+}
+
+#[test]
+fn kill_minus_9_loses_nothing() {
+    let server = Server::spinney(&[]);
+    for number in 0..50 {
+        server.request("PUT", &format!("/v2/keys/n/{number}"), "value=1");
+    }
+    server.signal("KILL");
+    let (_, _, directory) = server.wait();
+    let again = Server::spinney_in(directory, &[]);
+    assert_eq!(again.request("GET", "/v2/keys/n", "").matches("\"key\":\"/n/").count(), 50);
+}
+
+#[test]
+fn contradictory_and_unsupported_flags_are_explained() {
+    let contradictions: [(&[&str], &str); 18] = [
+        (&["--listen-client-urls", "localhost:2379"], "should begin with http:// or https://"),
+        (&["--listen-client-urls", "http://localhost"], "should have a port"),
+        (&["--listen-client-urls", "http://0.0.0.0:0"], "--advertise-client-urls"),
+        (&["--listen-client-urls", "https://localhost:0"], "needs --cert-file and --key-file"),
+        (&["--cert-file", "a"], "--cert-file needs --key-file"),
+        (&["--key-file", "a"], "--key-file needs --cert-file"),
+        (&["--client-cert-auth"], "--trusted-ca-file"),
+        (
+            &["--initial-cluster", "default=http://h:1,n2=http://h:2"],
+            "a cluster of several members is not served yet",
+        ),
+        (&["--initial-cluster", "n2=http://h:2"], "does not name this member, which --name calls default"),
+        (&["--initial-cluster", "nonsense"], "should be NAME=URL"),
+        (
+            &["--initial-cluster", "default=http://h:1", "--initial-advertise-peer-urls", "http://h:2"],
+            "--initial-advertise-peer-urls has http://h:2",
+        ),
+        (&["--initial-cluster-state", "existing"], "joining a cluster is not possible yet"),
+        (&["--initial-cluster-state", "maybe"], "possible values: new, existing"),
+        (&["--discovery", "http://h"], "nobody to discover"),
+        (&["--force-new-cluster"], "spinney backup"),
+        (&["--wal-dir", "x"], "a part of the data directory"),
+        (&["--cors", "nonsense"], "--cors"),
+        (&["--data-dri", "x"], "did you mean --data-dir?"),
+    ];
+    for (flags, why) in contradictions {
+        let said = refused(flags);
+        assert!(said.contains(why), "{flags:?}: {said}");
+    }
+}
+
+#[test]
+fn flags_without_meaning_here_are_noted() {
+    let said = refused(&["--snapshot-count", "5000", "--enable-v2", "--listen-client-urls", "nonsense"]);
+    assert!(
+        said.contains("note: --snapshot-count changes nothing: snapshots are taken when the log"),
+        "{said}"
+    );
+    assert!(said.contains("note: --enable-v2 changes nothing"), "{said}");
+}
+
+#[test]
+fn clients_with_certificates_are_served_over_tls() {
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let write = |name: &str, text: String| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+    let ca = write("ca.pem", authority.as_ref().pem());
+    let signed = |name: &str| {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &authority).unwrap();
+        (write(&format!("{name}.pem"), certificate.pem()), write(&format!("{name}.key"), key.serialize_pem()))
+    };
+    let ((cert, key), (own_cert, own_key)) = (signed("server"), signed("client"));
+    let flags = ["--listen-client-urls", "https://localhost:0", "--cert-file", &cert, "--key-file", &key];
+    let server = Server::spinney(&[&flags[..], &["--client-cert-auth", "--trusted-ca-file", &ca]].concat());
+    assert!(server.url.starts_with("https://localhost:"), "{}", server.url);
+
+    let endpoint = ["--endpoints", &server.url, "--ca-file", &ca];
+    let known = [&endpoint[..], &["--cert-file", &own_cert, "--key-file", &own_key]].concat();
+    for client in [Some(spinney()), etcdctl()].into_iter().flatten() {
+        assert_eq!(output(client, &[&known[..], &["set", "/a", "1"]].concat()), "1\n");
+    }
+    assert_eq!(output(spinney(), &[&known[..], &["get", "/a"]].concat()), "1\n");
+    let stranger = output(spinney(), &[&endpoint[..], &["get", "/a"]].concat());
+    assert!(stranger.starts_with("Error:  client: etcd cluster is unavailable"), "{stranger}");
+    let trusting_nobody = output(spinney(), &["--endpoints", &server.url, "get", "/a"]);
+    assert!(trusting_nobody.contains("certificate"), "{trusting_nobody}");
+    server.signal("TERM");
+    assert_eq!(server.wait().0.code(), Some(0));
+}
+
+#[test]
+fn variables_stand_for_flags() {
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let mut command = spinney();
+    command.arg("serve").env("ETCD_DATA_DIR", directory.path().join("data"));
+    command.env("ETCD_INITIAL_CLUSTER", "a=http://h:1,b=http://h:2").env("ETCD_NAME", "a");
+    let said = String::from_utf8(command.output().unwrap().stderr).unwrap();
+    assert!(said.contains("--initial-cluster names b beside a"), "{said}");
+}
+
+#[test]
+fn a_directory_in_use_and_one_of_etcds_are_refused() {
+    let server = Server::spinney(&[]);
+    let second = |data: &std::path::Path| {
+        let mut command = spinney();
+        command.args(["serve", "--listen-client-urls", "http://127.0.0.1:0", "--data-dir"]).arg(data);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let said = second(&server.data());
+    assert!(said.contains("is a server running on it?"), "{said}");
+
+    let foreign = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    std::fs::create_dir_all(foreign.path().join("member/snap")).unwrap();
+    let said = second(foreign.path());
+    assert!(said.contains("is a data directory of etcd's"), "{said}");
+
+    let mut command = spinney();
+    command
+        .args(["serve", "--listen-client-urls", &server.url, "--data-dir"])
+        .arg(server.scratch().join("other"));
+    let said = String::from_utf8(command.output().unwrap().stderr).unwrap();
+    assert!(said.contains("another program does"), "{said}");
+}
+
+#[test]
+fn names_and_urls_are_those_that_were_given() {
+    let flags = [
+        "--name",
+        "n1",
+        "--advertise-client-urls",
+        "http://db.example.com:2379",
+        "--cors",
+        "http://a.example:80",
+    ];
+    let server = Server::spinney(&flags);
+    let members = server.request("GET", "/v2/members", "");
+    assert!(members.contains("\"name\":\"n1\""), "{members}");
+    assert!(members.contains("\"clientURLs\":[\"http://db.example.com:2379\"]"), "{members}");
+    assert!(members.contains("\"peerURLs\":[\"http://127.0.0.1:9\"]"), "{members}");
+    assert!(!members.to_ascii_lowercase().contains("access-control-allow-origin: *"), "{members}");
+}
+
+/// A command, by words, and what it prints.
+fn output(mut command: Command, words: &[&str]) -> String {
+    let output = command.args(words).stdin(Stdio::null()).output().unwrap();
+    String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[test]
+fn the_classic_session_with_curl_and_etcdctl() {
+    let Some(curl) = installed("curl") else { return skipped("curl") };
+    let server = Server::spinney(&[]);
+    let curl = |words: &[&str], path: &str| {
+        let mut command = Command::new(&curl);
+        command.args(["-s", "--noproxy", "*"]).args(words);
+        output(command, &[&format!("{}{path}", server.url)])
+    };
+    let client = || {
+        let mut command = etcdctl().unwrap_or_else(spinney);
+        command.env("ETCDCTL_ENDPOINTS", &server.url);
+        command
+    };
+    assert_eq!(output(client(), &["set", "/message1", "Book1"]), "Book1\n");
+    assert_eq!(output(client(), &["get", "/message1"]), "Book1\n");
+    let answer = curl(&["-XPUT", "-d", "value=Book2"], "/v2/keys/message2");
+    assert!(answer.starts_with(r#"{"action":"set","node":{"key":"/message2","value":"Book2""#), "{answer}");
+    assert_eq!(output(client(), &["mkdir", "/foo-service"]), "");
+    assert_eq!(output(client(), &["set", "/foo-service/container1", "localhost:1111"]), "localhost:1111\n");
+    assert_eq!(output(client(), &["ls", "/foo-service"]), "/foo-service/container1\n");
+    assert_eq!(output(client(), &["set", "/foo", "I'm expiring", "--ttl", "1"]), "I'm expiring\n");
+    let index = server.index().to_string();
+    assert_eq!(output(client(), &["-o", "simple", "watch", "--after-index", &index, "/foo"]), "\n");
+    let gone = output(client(), &["get", "/foo"]);
+    assert!(gone.starts_with("Error:  100: Key not found (/foo) ["), "{gone}");
+    let answer = curl(&[], "/v2/keys/none");
+    assert!(
+        answer.starts_with(r#"{"errorCode":100,"message":"Key not found","cause":"/none","index":"#),
+        "{answer}"
+    );
+    assert_eq!(output(client(), &["rm", "--recursive", "/foo-service"]), "");
+    assert!(output(client(), &["cluster-health"]).ends_with("cluster is healthy\n"));
+}

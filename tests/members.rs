@@ -1,0 +1,173 @@
+//! A few members in one process, over real sockets and on real disks.
+#![cfg(feature = "cluster")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should not")]
+
+mod support;
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use spinney::{Error, Event, Store};
+use support::{directory, wait_until};
+use tempfile::TempDir;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Three members that found a cluster, each with a directory of its own.
+struct Trio {
+    directories: Vec<TempDir>,
+    peers: Vec<(String, String)>,
+    stores: Vec<Option<Store>>,
+}
+
+/// Addresses that are free now: the listeners are closed when all are known.
+fn free_addresses(count: usize) -> Vec<String> {
+    let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    listeners.iter().map(|listener| listener.local_addr().unwrap().to_string()).collect()
+}
+
+impl Trio {
+    fn new() -> Self {
+        let peers: Vec<_> =
+            (1..).zip(free_addresses(3)).map(|(n, address)| (format!("n{n}"), address)).collect();
+        let mut trio = Self {
+            directories: (0..3).map(|_| directory()).collect(),
+            peers,
+            stores: vec![None, None, None],
+        };
+        (0..3).for_each(|n| trio.open(n));
+        trio
+    }
+
+    fn open(&mut self, n: usize) {
+        let (name, address) = self.peers[n].clone();
+        let builder = Store::builder().dir(self.directories[n].path()).member(name).listen(address);
+        self.stores[n] = Some(builder.peers(self.peers.clone()).open().unwrap());
+    }
+
+    fn store(&self, n: usize) -> &Store {
+        self.stores[n].as_ref().unwrap()
+    }
+
+    fn running(&self) -> impl Iterator<Item = &Store> {
+        self.stores.iter().flatten()
+    }
+
+    fn leader(&self) -> usize {
+        let mut leader = None;
+        wait_until("a leader", || {
+            leader = (0..3)
+                .find(|&n| self.stores[n].as_ref().is_some_and(|store| store.cluster().unwrap().is_leader()));
+            leader.is_some()
+        });
+        leader.unwrap()
+    }
+}
+
+#[test]
+fn what_one_member_writes_all_have() {
+    let trio = Trio::new();
+    let watches: Vec<_> = trio.running().map(|store| store.watch("/").recursive().start().unwrap()).collect();
+    for n in 0..3 {
+        let change = trio.store(n).set(format!("/from/{n}"), n).unwrap();
+        assert_eq!(trio.store(n).get(format!("/from/{n}")).unwrap().modified(), change.index());
+        for other in trio.running() {
+            assert_eq!(other.get_latest(format!("/from/{n}")).unwrap().modified(), change.index());
+        }
+    }
+    for watch in &watches {
+        for n in 0..3 {
+            let Ok(Event::Change(change)) = watch.recv_timeout(PATIENCE) else { panic!("nothing comes") };
+            assert_eq!(change.key(), format!("/from/{n}").as_str());
+        }
+    }
+    let refused = trio.store(1).put("/from/0").value("x").if_absent().send();
+    assert!(matches!(refused, Err(Error::KeyExists { .. })));
+}
+
+#[test]
+fn a_leader_that_goes_is_replaced_and_nothing_is_lost() {
+    let mut trio = Trio::new();
+    for round in 0..3 {
+        trio.store(round).set(format!("/before/{round}"), "x").unwrap();
+        let leader = trio.leader();
+        trio.stores[leader] = None;
+        let rest = (leader + 1) % 3;
+        trio.store(rest).set(format!("/after/{round}"), "y").unwrap();
+        trio.open(leader);
+        assert_eq!(trio.store(leader).get_latest(format!("/after/{round}")).unwrap().text(), Some("y"));
+    }
+    for store in trio.running() {
+        assert_eq!(store.get_latest("/before").unwrap().children().count(), 3);
+        assert_eq!(store.get("/after").unwrap().children().count(), 3);
+    }
+}
+
+#[test]
+fn keys_expire_on_all_members() {
+    let trio = Trio::new();
+    let watches: Vec<_> = trio.running().map(|store| store.watch("/short").start().unwrap()).collect();
+    trio.store(2).put("/short").value("1").ttl(Duration::from_millis(200)).send().unwrap();
+    for watch in &watches {
+        let actions = watch.iter().take(2).map(|event| event.change().unwrap().action.to_string());
+        assert_eq!(actions.collect::<Vec<_>>(), ["set", "expire"]);
+    }
+}
+
+#[test]
+fn without_a_majority_nothing_is_written_and_the_error_says_so() {
+    let mut trio = Trio::new();
+    trio.store(0).set("/a", "1").unwrap();
+    let survivor = (trio.leader() + 1) % 3;
+    for n in 0..3 {
+        if n != survivor {
+            trio.stores[n] = None;
+        }
+    }
+    let store = trio.store(survivor);
+    assert_eq!(store.get("/a").map(|node| node.text().map(str::to_owned)).unwrap().as_deref(), Some("1"));
+    assert!(matches!(store.set("/b", "2"), Err(Error::Unavailable { .. })));
+    assert!(matches!(store.get_latest("/a"), Err(Error::Unavailable { .. })));
+    assert!(!store.status().problems.is_empty());
+}
+
+#[test]
+fn a_store_alone_grows_to_three_while_it_is_written_to() {
+    let directories: Vec<_> = (0..3).map(|_| directory()).collect();
+    {
+        let store = Store::open(directories[0].path()).unwrap();
+        store.set("/alone", "1").unwrap();
+    }
+    let first =
+        Store::builder().dir(directories[0].path()).member("n1").listen("127.0.0.1:0").open().unwrap();
+    assert_eq!(first.get("/alone").unwrap().text(), Some("1"), "what was there is there at once");
+    let writer = {
+        let store = first.clone();
+        std::thread::spawn(move || {
+            for n in 0..300 {
+                store.set(format!("/n/{n}"), n).unwrap();
+            }
+        })
+    };
+    let address = first.cluster().unwrap().address().to_string();
+    let others: Vec<_> = (1..3)
+        .map(|n| {
+            let builder = Store::builder().dir(directories[n].path()).member(format!("n{}", n + 1));
+            builder.listen("127.0.0.1:0").join(address.clone()).open().unwrap()
+        })
+        .collect();
+    writer.join().unwrap();
+    wait_until("three voters", || {
+        let members = first.cluster().unwrap().members();
+        members.len() == 3 && members.iter().all(|member| member.is_voter)
+    });
+    for store in &others {
+        assert_eq!(store.get_latest("/n").unwrap().children().count(), 300);
+        assert_eq!(store.get("/alone").unwrap().text(), Some("1"));
+    }
+    drop(first);
+    let alone = Store::open(directories[0].path());
+    assert!(matches!(alone, Err(Error::InvalidSetting { setting: "listen", .. })), "it has no say alone");
+    others[1].set("/after", "1").unwrap();
+    assert_eq!(others[0].get_latest("/after").unwrap().text(), Some("1"));
+}
