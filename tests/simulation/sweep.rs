@@ -38,6 +38,9 @@ pub struct Swept {
 impl Sweep {
     /// Runs all seeds. `progress` is told, now and then, how many are done and what was found so far.
     pub fn run(&self, progress: impl Fn(&Swept) + Sync) -> Swept {
+        // One sweep at a time: the hook is the whole process's.
+        static SWEEPING: Mutex<()> = Mutex::new(());
+        let _sweeping = SWEEPING.lock().unwrap_or_else(PoisonError::into_inner);
         // What a run finds is told in its result; the panics that carry it are nobody's news.
         let hook = panic::take_hook();
         panic::set_hook(Box::new(|_| {}));
