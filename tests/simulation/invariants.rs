@@ -151,10 +151,10 @@ impl World {
             Err(error) => return self.require(false, || format!("{member} leads on a bad log: {error}")),
         };
         for index in image.covered.index.get() + 1..=self.witness.last().get() {
-            let slot = self.witness.slot(LogIndex::new(index)).map(|slot| slot.id).unwrap_or_default();
+            let Some(slot) = self.witness.slot(LogIndex::new(index)) else { continue };
             // Who wins an election after it was overtaken by a later one is nobody's leader.
-            self.require(slot.term > term || image.has(slot), || {
-                format!("{member} leads in term {term} without {slot:?}, which was committed")
+            self.require(slot.known_in >= term || image.has(slot.id), || {
+                format!("{member} leads in term {term} without {:?}, committed in {}", slot.id, slot.known_in)
             });
         }
     }

@@ -468,8 +468,10 @@ impl World {
             }
             Output::Answer { token, answer } => self.answered(place, token, answer),
             Output::Applied(entries) => {
+                let replica = self.machines[place.0].replica.as_ref();
+                let term = replica.map(|replica| replica.raft().hard_state().term).unwrap_or_default();
                 for entry in &entries {
-                    let noted = self.witness.applied(entry);
+                    let noted = self.witness.applied(entry, term);
                     let member = self.machines[place.0].member();
                     self.require_ok(noted.map_err(|what| format!("{member}: {what}")));
                 }
