@@ -225,7 +225,7 @@ fn a_doubled_and_a_lost_message() {
 #[test]
 fn a_member_is_removed() {
     let budget = Budget { candidacies: 2, changes: 1, losses: 1, ..Budget::default() };
-    let search = explore(budget, 11);
+    let search = explore(budget, 10);
     assert!(search.leaders > 1);
 }
 

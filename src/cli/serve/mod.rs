@@ -10,8 +10,7 @@ use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::args::Serve;
-use crate::cli::commands::backup;
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Failure, explain};
 use crate::error::Error;
 use crate::http::Server;
 use crate::store::{Status, Store};
@@ -69,7 +68,7 @@ fn until_signal() -> std::io::Result<impl Future<Output = ()>> {
 }
 
 fn open(plan: &Plan) -> Result<Store, Failure> {
-    if backup::is_etcd(&plan.data_dir) {
+    if is_etcd(&plan.data_dir) {
         return Err(Failure::plain(format_args!(
             "{} is a data directory of etcd's, which cannot be read; `spinney export` and `import` bring keys over",
             plan.data_dir.display()
@@ -79,12 +78,17 @@ fn open(plan: &Plan) -> Result<Store, Failure> {
     opened.map_err(|error| Failure::plain(refused(&plan.data_dir, &error)))
 }
 
+/// Whether etcd keeps its data at `path`.
+fn is_etcd(path: &Path) -> bool {
+    path.join("member").join("snap").is_dir()
+}
+
 fn refused(path: &Path, error: &Error) -> String {
     let hint = match error {
         Error::Log(WalError::InUse { .. }) => "; is a server running on it?",
         _ => "",
     };
-    format!("cannot open {}: {}{hint}", path.display(), backup::explain(error))
+    format!("cannot open {}: {}{hint}", path.display(), explain(error))
 }
 
 /// Tells on stderr what happens.
