@@ -176,7 +176,7 @@ pub enum Answer {
 #[cfg(feature = "cluster")]
 pub(crate) type Captured = (SnapshotHeader, Content);
 
-/// One member's share of the cluster. See the [module](self).
+/// One member's share of the cluster. The module's documentation says how it is driven.
 pub struct Replica {
     identity: Identity,
     settings: Settings,
