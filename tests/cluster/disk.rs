@@ -16,8 +16,8 @@ pub(crate) struct Disk {
     committed: LogIndex,
     /// The snapshot that the log is marked with.
     pub(crate) snapshot: Option<Snapshot>,
-    /// One that the log is not marked with yet.
-    pub(crate) received: Option<Snapshot>,
+    /// Those that the log is not marked with yet.
+    pub(crate) received: Vec<Snapshot>,
     log: Vec<Entry>,
 }
 
@@ -53,7 +53,7 @@ impl Disk {
             hard_state: HardState::default(),
             committed: LogIndex::default(),
             snapshot: None,
-            received: None,
+            received: Vec::new(),
             log: Vec::new(),
         }
     }
@@ -90,7 +90,9 @@ impl Disk {
             if mark.index > self.last().index {
                 self.log.clear();
             }
-            self.snapshot = self.received.take_if(|snapshot| snapshot.last == mark).or(self.snapshot.take());
+            let marked = self.received.iter().find(|snapshot| snapshot.last == mark).cloned();
+            self.snapshot = marked.or(self.snapshot.take());
+            self.received.retain(|snapshot| snapshot.last > mark);
         }
     }
 

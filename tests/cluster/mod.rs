@@ -279,7 +279,7 @@ impl Cluster {
                 let stored =
                     Snapshot::decoded(&machine.parts).filter(|stored| stored.last == snapshot).unwrap();
                 machine.load(&stored);
-                machine.disk.received = Some(stored);
+                machine.disk.received.push(stored);
                 events.push(Event::Installed(member, snapshot));
             }
             Output::Stopped(stop) => events.push(Event::Stopped(member, stop)),
@@ -383,7 +383,7 @@ impl Cluster {
             sessions: machine.sessions.clone(),
         };
         let last = snapshot.last;
-        machine.disk.received = Some(snapshot);
+        machine.disk.received.push(snapshot);
         self.step(member, Input::Saved(last), events);
         self.sync(member, usize::MAX, events);
         let upto = self.raft(member).releasable(is_full);
