@@ -28,6 +28,7 @@ pub(super) struct Membership {
 
 /// A change of the members that somebody wants.
 #[derive(Clone, Debug)]
+#[cfg_attr(not(feature = "cluster"), allow(dead_code, reason = "there is nobody to want it of"))]
 pub(super) enum Wanted {
     Add { peer_urls: Vec<String> },
     Remove(MemberId),
