@@ -51,8 +51,8 @@ pub struct Session {
 pub enum Payload {
     /// Nothing: a new leader opens its term with one.
     Noop,
-    /// Who the members are from here on.
-    Config(Config),
+    /// Who the members are from here on. Rare, so that it does not make every entry as large as it is.
+    Config(Box<Config>),
     /// A command of the tree, encoded once; neither Raft nor the log looks inside.
     Command(#[serde(with = "crate::codec::bytes")] Arc<[u8]>),
 }

@@ -83,7 +83,7 @@ fn write_sets() {
     let entry = |session, payload| Entry { id, time: Timestamp::new(1_700_000_000_000), session, payload };
     let entries = vec![
         entry(None, Payload::Noop),
-        entry(None, Payload::Config(config())),
+        entry(None, Payload::Config(Box::new(config()))),
         entry(None, Payload::Command(b"command".as_slice().into())),
         entry(Some(session), Payload::Command(b"command".as_slice().into())),
     ];

@@ -140,6 +140,7 @@ fn a_store_alone_grows_to_three_while_it_is_written_to() {
     }
     let first =
         Store::builder().dir(directories[0].path()).member("n1").listen("127.0.0.1:0").open().unwrap();
+    assert_eq!(first.get("/alone").unwrap().text(), Some("1"), "what was there is there at once");
     let writer = {
         let store = first.clone();
         std::thread::spawn(move || {

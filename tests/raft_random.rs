@@ -263,7 +263,7 @@ fn lie(me: MemberId, (kind, a, b, number): Draw) -> Input {
         let first = value(4);
         let payload = match b % 3 {
             0 => Payload::Noop,
-            1 => Payload::Config(config(number)),
+            1 => Payload::Config(Box::new(config(number))),
             _ => Payload::Command(vec![b; usize::from(b)].into()),
         };
         let session = Some(Session { member: MemberId::new(value(8)), boot, sequence: value(12) });

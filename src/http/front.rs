@@ -21,8 +21,9 @@ use super::refusal::Refusal;
 use super::respond::{self, Answer};
 use super::stats::Stats;
 use super::url;
-use crate::store::{Status, Store};
+use crate::store::Store;
 use crate::types::{ClusterId, MemberId, Timestamp};
+use crate::wal::Identity;
 
 /// One of the places for those who wait.
 pub(super) type Place = OwnedSemaphorePermit;
@@ -67,7 +68,7 @@ impl Front {
         stop: Option<watch::Receiver<bool>>,
     ) -> Self {
         let places = Arc::new(Semaphore::new(limits.waits.min(Semaphore::MAX_PERMITS)));
-        let Status { cluster, member: member_id, .. } = store.status();
+        let Identity { cluster, member: member_id } = store.identity();
         let cluster_id =
             HeaderValue::try_from(short_id(cluster)).expect("hexadecimal digits can stand in a header");
         let (started, stats, counters) = (store.now(), Stats::default(), Metrics::new());

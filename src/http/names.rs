@@ -51,8 +51,11 @@ pub(super) fn is_own(path: &str) -> bool {
     is_reserved(path.as_bytes())
 }
 
+/// Whether `path` leads into the reserved directory; with or without a slash before it, as keys are taken.
 fn is_reserved(path: &[u8]) -> bool {
-    path.strip_prefix(RESERVED.as_bytes()).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+    let name = &RESERVED.as_bytes()[1..];
+    let rest = path.strip_prefix(b"/").unwrap_or(path).strip_prefix(name);
+    rest.is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
 }
 
 fn has_stand_in(bytes: &[u8]) -> bool {
@@ -65,9 +68,10 @@ fn written(path: &[u8]) -> String {
     let mut rest = path;
     if is_reserved(path) {
         // It stays hidden: only its second character is written differently.
-        text.push_str("/_");
-        text.push(stand_in(path[2]));
-        rest = &path[3..];
+        let hidden = path.iter().position(|&byte| byte == b'_').expect("its name begins with it");
+        text.push_str(if hidden == 0 { "_" } else { "/_" });
+        text.push(stand_in(path[hidden + 1]));
+        rest = &path[hidden + 2..];
     }
     for chunk in rest.utf8_chunks() {
         for character in chunk.valid().chars() {
@@ -121,14 +125,15 @@ mod tests {
     fn the_reserved_directory_cannot_be_said() {
         assert_eq!(there_and_back(b"/_spinney"), "/_\u{10FF73}pinney");
         assert_eq!(there_and_back(b"/_spinney/auth\xff"), "/_\u{10FF73}pinney/auth\u{10FFFF}");
+        assert_eq!(there_and_back(b"_spinney/auth"), "_\u{10FF73}pinney/auth");
         assert!(is_own("/_spinney") && is_own("/_spinney/auth") && !is_own("/_spinneyx"));
     }
 
     proptest! {
         #[test]
         fn no_two_names_become_one(paths in proptest::collection::vec(piece(), 1..6)) {
-            let path = [b"/".to_vec(), paths.concat()].concat();
-            there_and_back(&path);
+            there_and_back(&[b"/".to_vec(), paths.concat()].concat());
+            there_and_back(&paths.concat());
         }
     }
 

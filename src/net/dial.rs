@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
@@ -78,7 +79,7 @@ fn keep_calling(shared: &Arc<Shared>, peer: &Arc<Peer>, lane: Lane) {
     let mut backoff = Backoff::new(&shared.settings, salt);
     // Where both would call at the same moment, the one with the smaller id goes first.
     let is_first = lane == Lane::BulkOut || shared.speaker.member < peer.member;
-    while wait_for_reason(shared, peer, lane) {
+    while wait_for_reason(shared, peer, lane, &mut backoff) {
         if !wait_for_turn(shared, peer, lane, backoff.delay(is_first)) {
             continue;
         }
@@ -87,6 +88,7 @@ fn keep_calling(shared: &Arc<Shared>, peer: &Arc<Peer>, lane: Lane) {
                 if session::run(shared, peer, lane, greeted, socket) {
                     backoff.reset();
                 } else {
+                    // Nobody spoke: the peer closes what it accepts, or another connection came up meanwhile.
                     backoff.fail();
                 }
             }
@@ -102,8 +104,9 @@ fn keep_calling(shared: &Arc<Shared>, peer: &Arc<Peer>, lane: Lane) {
     }
 }
 
-/// Waits until there is a reason to call; false when there never will be.
-fn wait_for_reason(shared: &Shared, peer: &Peer, lane: Lane) -> bool {
+/// Waits until there is a reason to call; false when there never will be. A session that the peer opened, and spoke in,
+/// is as good as one of this side's.
+fn wait_for_reason(shared: &Shared, peer: &Peer, lane: Lane, backoff: &mut Backoff) -> bool {
     let line = peer.line(lane);
     let mut state = line.state.lock();
     loop {
@@ -112,10 +115,11 @@ fn wait_for_reason(shared: &Shared, peer: &Peer, lane: Lane) -> bool {
             state.has_dialler = false;
             return false;
         }
-        if state.session.is_none() {
-            return true;
-        }
+        let Some(session) = state.session.clone() else { return true };
         line.callable.wait(&mut state);
+        if session.heard.load(Ordering::Relaxed) {
+            backoff.reset();
+        }
     }
 }
 

@@ -82,8 +82,10 @@ impl Endpoint {
 
     /// Names the peers and where each may be called, in order of preference: `127.0.0.1:7001`, `host:7001`.
     ///
-    /// Replaces what was said before. The sessions with peers that are no longer named end. Those whose addresses
-    /// change go on: the new addresses count from the next call on. A peer without an address is waited for.
+    /// Replaces what was said before. The sessions with peers that are no longer named end; if such a member calls, it
+    /// is taken in as any member of the cluster that was not named is, up to [`Settings::strangers_max`], for it may
+    /// be the owner who has yet to hear of it. Sessions with peers whose addresses change go on: the new addresses
+    /// count from the next call on. A peer without an address is waited for.
     pub fn set_peers(&self, peers: &BTreeMap<MemberId, Vec<String>>) {
         let shared = &self.shared;
         let mut known = shared.peers.lock();

@@ -24,7 +24,7 @@ const PART_BYTES: usize = 4 << 10;
 
 /// Makes a session of a connection whose handshake is done, and reads from it until it ends.
 ///
-/// Gives whether anything came of it: a frame was read.
+/// Gives whether anything came of it: the peer spoke, or is not supposed to.
 pub(super) fn run(
     shared: &Arc<Shared>,
     peer: &Arc<Peer>,
@@ -66,7 +66,7 @@ pub(super) fn run(
         shared.counters.say(format!("session with member {}: {error}", peer.member));
     }
     peer.end(shared, &session);
-    session.heard.load(Ordering::Relaxed)
+    lane == Lane::BulkOut || session.heard.load(Ordering::Relaxed)
 }
 
 /// Reads and hands over until the connection ends.

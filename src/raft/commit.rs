@@ -48,7 +48,7 @@ impl Raft {
             outputs.push(Output::Apply(entries));
         }
         self.reads.applied(upto, outputs);
-        if self.is_removed(self.id) {
+        if !self.configs.current().contains(self.id) && self.is_removed(self.id) {
             self.stop(Some(Stop::Removed), outputs);
         }
     }

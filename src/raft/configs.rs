@@ -1,32 +1,32 @@
 //! The configurations that the log holds: in force from when they are appended, undone when they are truncated.
 
 use std::collections::BTreeMap;
-use std::ops::Bound::{Excluded, Unbounded};
 
 use crate::entry::Config;
 use crate::types::LogIndex;
 
-/// Who the members are, from which position on: the newest committed configuration, and those after it.
+/// Who the members are, from which position on: the newest committed configuration, and those after it, in order. There is
+/// always one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Configs(BTreeMap<LogIndex, Config>);
+pub(super) struct Configs(Vec<(LogIndex, Config)>);
 
 impl Configs {
     /// Without any, nobody is a member from the beginning.
-    pub(super) fn new(mut configs: BTreeMap<LogIndex, Config>) -> Self {
+    pub(super) fn new(configs: BTreeMap<LogIndex, Config>) -> Self {
+        let mut configs: Vec<_> = configs.into_iter().collect();
         if configs.is_empty() {
-            configs.insert(LogIndex::default(), Config::default());
+            configs.push((LogIndex::default(), Config::default()));
         }
         Self(configs)
     }
 
-    fn newest(&self) -> (LogIndex, &Config) {
-        let (index, config) = self.0.last_key_value().expect("there is always one");
-        (*index, config)
+    fn newest(&self) -> &(LogIndex, Config) {
+        self.0.last().expect("there is always one")
     }
 
     /// The configuration that is in force: the newest, committed or not.
     pub(super) fn current(&self) -> &Config {
-        self.newest().1
+        &self.newest().1
     }
 
     /// Since where it is in force.
@@ -34,46 +34,45 @@ impl Configs {
         self.newest().0
     }
 
+    /// How many of them are at positions up to `index`.
+    fn count_upto(&self, index: LogIndex) -> usize {
+        self.0.partition_point(|(at, _)| *at <= index)
+    }
+
     /// The newest that is committed when the log is up to `committed`, and its position.
     pub(super) fn settled(&self, committed: LogIndex) -> (LogIndex, &Config) {
-        let settled = self.0.range(..=committed).next_back();
-        let (index, config) = settled.or(self.0.first_key_value()).expect("there is always one");
+        let (index, config) = &self.0[self.count_upto(committed).saturating_sub(1)];
         (*index, config)
     }
 
     /// A new one is appended.
     pub(super) fn push(&mut self, index: LogIndex, config: Config) {
         debug_assert!(index > self.index());
-        self.0.insert(index, config);
+        self.0.push((index, config));
     }
 
     /// The log is truncated: what was in force before is so again.
     pub(super) fn truncate(&mut self, from: LogIndex) {
-        self.0.split_off(&from);
+        self.0.truncate(self.count_upto(from.previous()));
         debug_assert!(!self.0.is_empty(), "what is committed is not truncated");
     }
 
     /// The log is committed up to here: what was before the newest committed one is of no use.
     pub(super) fn settle(&mut self, committed: LogIndex) {
         if self.0.len() > 1 {
-            let (settled, _) = self.settled(committed);
-            self.0 = self.0.split_off(&settled);
+            self.0.drain(..self.count_upto(committed).saturating_sub(1));
         }
     }
 
     /// A snapshot takes the place of the log up to `index`; what comes after stays.
     pub(super) fn install(&mut self, index: LogIndex, config: Config) {
-        self.0 = self
-            .0
-            .range((Excluded(index), Unbounded))
-            .map(|(&index, config)| (index, config.clone()))
-            .collect();
-        self.0.insert(index, config);
+        self.0.drain(..self.count_upto(index));
+        self.0.insert(0, (index, config));
     }
 
     /// How many are not committed when the log is up to `committed`.
     pub(super) fn uncommitted(&self, committed: LogIndex) -> usize {
-        self.0.range((Excluded(committed), Unbounded)).count()
+        self.0.len() - self.count_upto(committed)
     }
 }
 

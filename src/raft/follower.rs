@@ -108,7 +108,7 @@ impl Raft {
         }
         for entry in &entries {
             if let Payload::Config(config) = &entry.payload {
-                self.configs.push(entry.id.index, config.clone());
+                self.configs.push(entry.id.index, (**config).clone());
             }
             self.log.push(entry.clone());
         }

@@ -317,7 +317,7 @@ impl Known {
             self.terms.push(entry.id);
         }
         if let Payload::Config(config) = &entry.payload {
-            self.configs.insert(entry.id.index, config.clone());
+            self.configs.insert(entry.id.index, (**config).clone());
         }
         self.last = entry.id;
         self.time = self.time.max(entry.time);

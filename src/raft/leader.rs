@@ -1,7 +1,6 @@
 //! Taking office, the leader's ticks, stepping down.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::progress::Progress;
 use super::proposals::Accepted;
@@ -22,7 +21,7 @@ pub(super) struct Leader {
     pub(super) peers: BTreeMap<MemberId, Progress>,
     /// By how much log time is ahead of the owner's clock: log time went on from the last entry when the wall clock was
     /// behind that.
-    pub(super) clock_ahead: Duration,
+    pub(super) clock_ahead_ms: u64,
     pub(super) rounds: Rounds,
     /// Which proposals of which member were taken in this term.
     pub(super) accepted: BTreeMap<MemberId, Accepted>,
@@ -42,14 +41,14 @@ impl Raft {
         self.state = State::Leader(Box::new(Leader {
             first: last.index.next(),
             peers: peers.map(|peer| (peer, Progress::new(last.index))).collect(),
-            clock_ahead: self.log.time().since(now),
+            clock_ahead_ms: self.log.time().get().saturating_sub(now.get()),
             rounds: Rounds::default(),
             accepted: BTreeMap::new(),
             transfer: None,
             has_asked_to_stand: false,
             heartbeat_elapsed: 0,
         }));
-        let config = self.configs.current().clone();
+        let config = Box::new(self.configs.current().clone());
         let is_new = last == EntryId::default();
         let first = if is_new { Payload::Config(config) } else { Payload::Noop };
         self.append(now, [(None, first)].into_iter(), outputs);
@@ -69,7 +68,7 @@ impl Raft {
             let id = EntryId { term: self.hard_state.term, index: self.log.last().index.next() };
             let entry = Entry { id, time, session, payload };
             if let Payload::Config(config) = &entry.payload {
-                self.configs.push(id.index, config.clone());
+                self.configs.push(id.index, (**config).clone());
             }
             self.log.push(entry.clone());
             entries.push(entry);

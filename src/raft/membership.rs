@@ -142,7 +142,7 @@ impl Raft {
         if new.voters != old.voters && !self.can_reach(new.voters.iter().copied()) {
             return Err(Denied::WouldLoseQuorum);
         }
-        let config = entering(old, &new);
+        let config = Box::new(entering(old, &new));
         self.append(now, [(None, Payload::Config(config))].into_iter(), outputs);
         Ok(Granted::Change { entry: EntryId { term: self.hard_state.term, index }, added })
     }
@@ -154,7 +154,7 @@ impl Raft {
         }
         let config = self.configs.current();
         if config.is_joint() {
-            let config = leaving(config);
+            let config = Box::new(leaving(config));
             self.append(now, [(None, Payload::Config(config))].into_iter(), outputs);
         } else if !config.is_voter(self.id) {
             self.retire(outputs);

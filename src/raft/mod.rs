@@ -540,10 +540,7 @@ impl Raft {
     /// What an entry would be stamped with that is made at `now`: to be compared with deadlines.
     #[must_use]
     pub fn log_time(&self, now: Timestamp) -> Timestamp {
-        let ahead = match &self.state {
-            State::Leader(leader) => leader.clock_ahead,
-            _ => std::time::Duration::ZERO,
-        };
-        self.log.time().max(now.after(ahead))
+        let ahead = if let State::Leader(leader) = &self.state { leader.clock_ahead_ms } else { 0 };
+        self.log.time().max(Timestamp::new(now.get().saturating_add(ahead)))
     }
 }

@@ -177,16 +177,15 @@ impl Raft {
     }
 
     fn begin_round(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
+        let State::Leader(leader) = &self.state else { return };
+        let is_wanted = !leader.rounds.waiting.is_empty() && leader.rounds.round.is_none();
         // Until something of this term is committed, the leader may not know of all that was answered before.
-        if !self.knows_commit() {
+        if !is_wanted || !self.knows_commit() {
             return;
         }
         let index = self.committed;
         let has_lease = self.has_lease(now);
         let State::Leader(leader) = &mut self.state else { return };
-        if leader.rounds.waiting.is_empty() || leader.rounds.round.is_some() {
-            return;
-        }
         let readers = std::mem::take(&mut leader.rounds.waiting);
         if has_lease {
             return self.answer_readers(index, readers, outputs);

@@ -81,6 +81,9 @@ impl Raft {
 
     /// Gives up on requests whose leader has gone, or has not answered for long.
     pub(super) fn give_up_requests(&mut self, outputs: &mut Vec<Output>) {
+        if self.requests.0.is_empty() {
+            return;
+        }
         let (term, patience) = (self.hard_state.term, self.settings.election_ticks_max);
         let leader = self.leader;
         self.requests.0.retain(|&token, asked| {

@@ -214,7 +214,7 @@ impl Replicated {
             Payload::Noop => Ok(None),
             Payload::Config(config) => {
                 self.sessions.follow(config);
-                self.config = config.clone();
+                self.config = (**config).clone();
                 Ok(None)
             }
             Payload::Command(bytes) => {

@@ -11,6 +11,7 @@ use crate::member::Pending;
 use crate::node::Node;
 use crate::tree::{Command, Condition, Refused};
 use crate::types::{Index, LogIndex, Term, Timestamp};
+use crate::wal::Identity;
 use crate::watch::{Past, Watch, WatchRequest};
 
 /// What was found at a key, all of it at one moment.
@@ -73,6 +74,11 @@ impl Store {
     /// What history keeps from `index` on, no more than `count` changes of it.
     pub(crate) fn past(&self, index: Index, count: usize) -> Past {
         self.member().past(index, count)
+    }
+
+    /// Whose store it is; asking waits for nobody, as [`Store::status`] may.
+    pub(crate) fn identity(&self) -> Identity {
+        self.member().identity()
     }
 
     /// How far the log has been applied, and in which term.

@@ -193,7 +193,10 @@ impl Core {
     fn hear_peers(&mut self, event: net::Event) {
         match event {
             net::Event::Connected { member, session, .. } => {
-                self.sessions.insert(member, session);
+                // A session that takes the place of another one ends it: what was under way there may be lost.
+                if self.sessions.insert(member, session).is_some() {
+                    self.step(Input::Disconnected(member));
+                }
                 self.step(Input::Connected(member));
             }
             net::Event::Disconnected { member, session } => {

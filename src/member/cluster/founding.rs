@@ -176,6 +176,7 @@ fn start(
     let (endpoint, peers) = Endpoint::start(listener, speaker, secret, net_settings(cluster))?;
 
     let address = endpoint.local_addr();
+    let is_alone = replica.raft().config().is_alone(identity.member);
     let (wishes, events) = unbounded();
     let mut threads = Vec::new();
     let no_thread = |source| Error::NoThread { source };
@@ -201,7 +202,7 @@ fn start(
         shown: None,
     };
     threads.insert(0, spawn("spinney-core", move || core.run()).map_err(no_thread)?);
-    Ok(Arc::new(Clustered {
+    let member = Arc::new(Clustered {
         identity,
         settings,
         clock,
@@ -213,7 +214,13 @@ fn start(
         address,
         request_timeout: cluster.request_timeout,
         threads: Mutex::new(threads),
-    }))
+    });
+    if is_alone {
+        // There is nobody to wait for but itself: whoever opens it finds what it left. Should the disk refuse, reads show
+        // what is known to be agreed on, and writes say why.
+        let _ = member.latest::<()>().wait();
+    }
+    Ok(member)
 }
 
 /// Makes it durable that a new life has begun, before anybody hears of it.
