@@ -98,16 +98,13 @@ impl Front {
         } else {
             Wanted::Remove(member)
         };
-        let membership = self.membership();
-        let Some(known) = membership.member(member) else { return no_such(member) };
-        if let Wanted::Update { peer_urls, .. } = &wanted
-            && known.peer_urls == *peer_urls
-            && membership.members.len() > 1
-        {
-            return no_content();
+        if self.membership().member(member).is_none() {
+            return no_such(member);
         }
         match self.change_members(wanted).await {
             Ok(_) => no_content(),
+            // It is as it is to be.
+            Err(Error::Denied { reason: Denied::Pointless }) if parts.method == Method::PUT => no_content(),
             Err(error) => refused(&error, member),
         }
     }
