@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so")]
 
+#[path = "cli/faults.rs"]
+mod faults;
 #[path = "cli/own.rs"]
 mod own;
 #[path = "cli/servers.rs"]

@@ -218,14 +218,14 @@ fn a_crash_and_slow_disks() {
 #[test]
 fn a_doubled_and_a_lost_message() {
     let budget = Budget { candidacies: 1, proposals: 2, losses: 1, doublings: 1, ..Budget::default() };
-    let search = explore(budget, 9);
+    let search = explore(budget, 8);
     assert!(search.committed > LogIndex::new(2));
 }
 
 #[test]
 fn a_member_is_removed() {
     let budget = Budget { candidacies: 2, changes: 1, losses: 1, ..Budget::default() };
-    let search = explore(budget, 11);
+    let search = explore(budget, 10);
     assert!(search.leaders > 1);
 }
 

@@ -1,9 +1,11 @@
 //! How a command ends that does not succeed: what stands on stderr, and the exit code.
 
+use std::error::Error as _;
 use std::fmt::Display;
 use std::io;
 
 use super::client::ClientError;
+use crate::error::Error;
 
 /// The exit codes, which are etcdctl's.
 pub(crate) mod exit {
@@ -66,6 +68,18 @@ impl Failure {
     pub(crate) fn code(&self) -> u8 {
         self.code
     }
+}
+
+/// What a store says, with the causes.
+pub(crate) fn explain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
 }
 
 /// For what is written to stdout: a reader that has seen enough is no news to anybody.

@@ -38,8 +38,8 @@ impl Election {
         election
     }
 
-    /// Waits anew, for a time drawn at random, so that members rarely stand together; for less while the leader is known
-    /// to be cut off, should two have done so nevertheless.
+    /// Waits anew, for a time drawn at random, so that members rarely stand together; for less while the connection to
+    /// the leader is broken and nobody stands.
     pub(super) fn restart(&mut self, settings: &Settings, random: &mut Random) {
         let Settings { failover_ticks_max, election_ticks_min, election_ticks_max, .. } = *settings;
         let (least, most) = match self.is_cut_off {
@@ -55,6 +55,12 @@ impl Election {
         self.is_cut_off = true;
         self.elapsed = 0;
         self.timeout = random.between(0, settings.failover_ticks_max);
+    }
+
+    /// An election is under way: however slow the disks are, it gets its time.
+    fn wait_for_votes(&mut self, settings: &Settings, random: &mut Random) {
+        self.is_cut_off = false;
+        self.restart(settings, random);
     }
 
     /// A leader was heard from.
@@ -148,6 +154,10 @@ impl Raft {
         }
         // The answer names the term that was asked about: for one who is behind, the own one would be too old to count.
         let granted = term > self.hard_state.term && last >= self.log.last() && !self.is_loyal();
+        if granted {
+            // Lets it go first: two who stand together only delay each other.
+            self.election.restart(&self.settings, &mut self.random);
+        }
         self.pen().send(from, Message::PreVoteAnswer { term, granted }, outputs);
     }
 
@@ -188,6 +198,7 @@ impl Raft {
         self.hard_state.vote = Some(self.id);
         let write = self.persist(Default::default(), outputs);
         self.state = State::Candidate { votes: Votes::new(), write };
+        self.election.wait_for_votes(&self.settings, &mut self.random);
         let (boot, last) = (self.hard_state.boot, self.log.last());
         for peer in self.other_voters() {
             // Not before the log that it advertises is durable, and the term: what a crash takes back, nobody must have
@@ -219,6 +230,7 @@ impl Raft {
             self.is_unwritten = true;
         }
         self.become_follower(term, None);
+        self.election.wait_for_votes(&self.settings, &mut self.random);
         self.send_when_durable(from, Message::VoteAnswer { boot, granted: true }, outputs);
     }
 

@@ -79,6 +79,21 @@ fn what_is_exported_can_be_imported_elsewhere() {
 }
 
 #[test]
+fn values_that_are_no_text_are_told_of() {
+    let server = Server::spinney(&[]);
+    server.request("PUT", "/v2/keys/d/binary", "value=%FF");
+    let (code, out, err) = on(&server, &["export", "/d"]);
+    assert_eq!((code, out.as_str()), (0, "{\n  \"binary\": \"\u{fffd}\"\n}\n"));
+    assert!(err.starts_with("/d/binary: may be other bytes than these"), "{err}");
+    let data = server.data();
+    server.signal("TERM");
+    let (_, _, _directory) = server.wait();
+    let (code, out, err) = run(spinney(), &["export", "--data-dir", data.to_str().unwrap(), "/d"], "");
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(err.contains("the value of /d/binary is no text"), "{err}");
+}
+
+#[test]
 fn an_import_is_one_transaction() {
     let server = with_services();
     let index = server.index();

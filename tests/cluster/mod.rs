@@ -2,7 +2,8 @@
 //! that is another. It is a value, so that a search can branch from it; scripts and random inputs play on it too.
 //!
 //! What it checks after every step is what Raft promises: one leader a term, one entry at a committed position for ever,
-//! nothing committed that is not on the disks of a majority, nothing applied twice or out of order.
+//! nothing committed that is not on the disks of a majority, nothing applied twice or out of order, no read of less than
+//! was applied anywhere when it was asked for.
 
 #![allow(dead_code, reason = "each test uses what it needs")]
 
@@ -55,6 +56,10 @@ pub(crate) struct Cluster {
     leaders: BTreeMap<Term, MemberId>,
     /// What was committed, by anybody's word.
     committed: BTreeMap<LogIndex, Entry>,
+    /// Reads under way: what had been applied anywhere when they were asked for, and may have been answered.
+    reads: BTreeMap<(MemberId, u64), LogIndex>,
+    /// How many there have been, for whoever needs a number for the next.
+    pub(crate) reads_asked: u64,
 }
 
 /// A member, its disk, and what it has applied.
@@ -121,6 +126,8 @@ impl Cluster {
             now: 1_000,
             leaders: BTreeMap::new(),
             committed: BTreeMap::new(),
+            reads: BTreeMap::new(),
+            reads_asked: 0,
         }
     }
 
@@ -151,6 +158,7 @@ impl Cluster {
     pub(crate) fn crash(&mut self, member: MemberId, kept: usize) {
         let machine = self.members.get_mut(&member).unwrap();
         machine.raft = None;
+        self.reads.retain(|(reader, _), _| *reader != member);
         machine.held.clear();
         for (_, write) in machine.pending.drain(..).take(kept) {
             machine.disk.write(&write);
@@ -168,6 +176,11 @@ impl Cluster {
 
     /// Gives a member an input, and does what it asks for.
     pub(crate) fn step(&mut self, member: MemberId, input: Input, events: &mut Vec<Event>) {
+        if let Input::Read { token } = input {
+            let newest = self.committed.last_key_value().map(|(index, _)| *index).unwrap_or_default();
+            self.reads.insert((member, token), newest);
+            self.reads_asked += 1;
+        }
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             let Some(machine) = self.members.get_mut(&member) else { return };
@@ -224,9 +237,14 @@ impl Cluster {
             }
             Output::ReadReady { token } => {
                 let applied = machine.applied;
+                let newest = self.reads.remove(&(member, token)).expect("each read is answered once");
+                assert!(applied >= newest, "m{member} reads at {applied} what was {newest} before it asked");
                 events.push(Event::Ready(member, token, applied));
             }
-            Output::ReadRefused { token, reason } => events.push(Event::ReadRefused(member, token, reason)),
+            Output::ReadRefused { token, reason } => {
+                self.reads.remove(&(member, token));
+                events.push(Event::ReadRefused(member, token, reason));
+            }
             Output::Answer { token, result } => events.push(Event::Answered(member, token, result)),
             Output::Load { member: reader, first, last, bytes } => {
                 let mut entries = machine.disk.entries(first, last);

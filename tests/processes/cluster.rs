@@ -65,7 +65,9 @@ impl Cluster {
     pub(crate) fn of_three(flags: &[&str]) -> Self {
         let flags = flags.iter().map(|&flag| flag.to_owned()).collect();
         let mut cluster = Self { members: Vec::new(), host: own_host(), directory: directory(), flags };
-        (0..3).for_each(|_| drop(cluster.new_member()));
+        for _ in 0..3 {
+            cluster.new_member();
+        }
         (0..3).for_each(|member| cluster.start(member, "new"));
         cluster.wait_until_well();
         cluster

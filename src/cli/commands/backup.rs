@@ -1,11 +1,10 @@
 //! `backup`: a data directory copied while nobody serves it.
 
-use std::fs;
 use std::io::{BufReader, BufWriter, Seek as _, Write as _};
 use std::path::Path;
 
 use crate::cli::args::Backup;
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Failure, explain};
 use crate::error::Error;
 use crate::store::{BackupInfo, Store};
 
@@ -44,21 +43,4 @@ fn copy(from: &Path, to: &Path) -> Result<BackupInfo, Error> {
     drop(store);
     image.rewind().map_err(unwritten)?;
     Store::restore(BufReader::new(image), to)
-}
-
-/// An error with its causes.
-pub(crate) fn explain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
-
-/// Whether something that looks like data of etcd's is at `path`, which we cannot read.
-pub(crate) fn is_etcd(path: &Path) -> bool {
-    fs::metadata(path.join("member").join("snap")).is_ok_and(|found| found.is_dir())
 }

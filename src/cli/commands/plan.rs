@@ -1,6 +1,6 @@
 //! What has to change for keys to be as a file says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
@@ -17,6 +17,8 @@ pub(super) struct Plan {
     pub(super) steps: Vec<Step>,
     /// Keys that the file does not have, and that stay.
     pub(super) kept: usize,
+    /// The keys of the steps that take something away.
+    removed: BTreeSet<String>,
 }
 
 /// One change of one key.
@@ -55,9 +57,10 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Whether something is taken away at `key` before something else is put there.
+    /// Whether something is taken away at `key`, or above it, before something else is put there.
     pub(super) fn replaces(&self, key: &str) -> bool {
-        self.steps.iter().any(|step| step.after.is_none() && is_at_or_above(&step.key, key))
+        let slashes = key.match_indices('/').map(|(position, _)| &key[..position]);
+        slashes.chain([key]).any(|above| self.removed.contains(above))
     }
 
     fn compare(
@@ -149,6 +152,9 @@ impl Plan {
     }
 
     fn step(&mut self, key: &str, is_dir: bool, before: Option<String>, after: Option<String>, guard: Guard) {
+        if after.is_none() {
+            self.removed.insert(key.to_owned());
+        }
         self.steps.push(Step { key: key.to_owned(), is_dir, before, after, guard });
     }
 
@@ -179,10 +185,6 @@ pub(super) fn shown(value: &str) -> String {
         Some((end, _)) => format!("{}… ({} bytes)", quoted(&value[..end]), value.len()),
         None => quoted(value),
     }
-}
-
-fn is_at_or_above(above: &str, key: &str) -> bool {
-    key.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 #[cfg(test)]

@@ -4,10 +4,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::backup::explain;
 use super::plan::{Guard, Plan, Step};
 use crate::cli::client::{ClientError, Cluster, Exist, Get, Node, Put, Remove, Request};
-use crate::cli::failure::{Failure, exit};
+use crate::cli::failure::{Failure, exit, explain};
 use crate::cli::session::Session;
 use crate::error::Error;
 use crate::node::Node as StoreNode;

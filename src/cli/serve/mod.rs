@@ -11,8 +11,7 @@ use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::args::Serve;
-use crate::cli::commands::backup;
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Failure, explain};
 use crate::error::Error;
 use crate::http::Server;
 use crate::net::NetError;
@@ -79,7 +78,7 @@ fn until_signal() -> std::io::Result<impl Future<Output = ()>> {
 }
 
 fn open(plan: &Plan, client_urls: &[String]) -> Result<Store, Failure> {
-    if backup::is_etcd(&plan.data_dir) {
+    if is_etcd(&plan.data_dir) {
         return Err(Failure::plain(format_args!(
             "{} is a data directory of etcd's, which cannot be read; `spinney export` and `import` bring keys over",
             plan.data_dir.display()
@@ -90,6 +89,11 @@ fn open(plan: &Plan, client_urls: &[String]) -> Result<Store, Failure> {
         builder = membership.build(builder, client_urls).map_err(Failure::plain)?;
     }
     builder.open().map_err(|error| Failure::plain(refused(&plan.data_dir, &error)))
+}
+
+/// Whether etcd keeps its data at `path`.
+fn is_etcd(path: &Path) -> bool {
+    path.join("member").join("snap").is_dir()
 }
 
 fn refused(path: &Path, error: &Error) -> String {
@@ -110,7 +114,7 @@ fn refused(path: &Path, error: &Error) -> String {
         Error::Log(WalError::InUse { .. }) => "; is a server running on it?",
         _ => "",
     };
-    format!("cannot open {}: {}{hint}", path.display(), backup::explain(error))
+    format!("cannot open {}: {}{hint}", path.display(), explain(error))
 }
 
 /// Tells on stderr what happens.
