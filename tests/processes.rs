@@ -153,6 +153,7 @@ fn members_come_and_go_while_others_write() {
         cluster.start(fourth, "existing");
         cluster.wait_until_well();
         assert!(cluster.listed(fourth).contains(&("n4".to_owned(), promised)));
+        cluster.wait_until_whole(fourth);
 
         // The leader goes, and another one leads.
         let leader = cluster.leader(&[0]);
@@ -165,6 +166,7 @@ fn members_come_and_go_while_others_write() {
         );
         wait_until("the removed one is not well", || !cluster.is_well(leader));
         cluster.kill(leader);
+        rest.iter().for_each(|&member| cluster.wait_until_whole(member));
 
         // One that has lost its disk comes back under its name, as a new one.
         let lost = rest[0];

@@ -59,7 +59,7 @@ fn kill_minus_9_loses_nothing() {
 
 #[test]
 fn contradictory_and_unsupported_flags_are_explained() {
-    let contradictions: [(&[&str], &str); 27] = [
+    let contradictions: [(&[&str], &str); 26] = [
         (&["--listen-client-urls", "localhost:2379"], "should begin with http:// or https://"),
         (&["--listen-client-urls", "http://localhost"], "should have a port"),
         (&["--listen-client-urls", "http://0.0.0.0:0"], "--advertise-client-urls"),

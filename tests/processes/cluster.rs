@@ -166,6 +166,15 @@ impl Cluster {
         }
     }
 
+    /// Waits until a member has nothing to complain of: it has a vote, reaches all others, and no change is under way.
+    pub(crate) fn wait_until_whole(&self, member: usize) {
+        let name = &self.members[member].name;
+        wait_until(&format!("{name} has no problems"), || {
+            let metrics = self.ask(member, "GET", "/metrics", None);
+            metrics.is_ok_and(|metrics| metrics.text().contains("\nspinney_problems 0\n"))
+        });
+    }
+
     /// The names and ids of the members, as one of them tells.
     pub(crate) fn listed(&self, member: usize) -> Vec<(String, String)> {
         let Ok(reply) = self.ask(member, "GET", "/v2/members", None) else { return Vec::new() };
