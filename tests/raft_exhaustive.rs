@@ -1,8 +1,9 @@
 //! The core, explored: every order in which a few things can happen to a small cluster, up to a depth.
 //!
-//! What can happen is bounded by kind: so many candidacies, proposals, changes, crashes, lost and doubled messages. Messages
-//! of one connection come in order, those of different connections in any; a disk syncs at any time. Every state that can be
-//! reached is checked by `cluster`. Two states that differ only in when a timer would run out are one.
+//! What can happen is bounded by kind: so many candidacies, proposals, changes, crashes, lost and doubled
+//! messages. Messages of one connection come in order, those of different connections in any; a disk syncs at
+//! any time. Every state that can be reached is checked by `cluster`. Two states that differ only in when a
+//! timer would run out are one.
 //!
 //! `SPINNEY_DEPTH=N` goes N steps deeper than the tests do by themselves, which takes a few seconds each.
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crate::entry::Config;
 use crate::types::LogIndex;
 
-/// Who the members are, from which position on: the newest committed configuration, and those after it, in order. There is
-/// always one.
+/// Who the members are, from which position on: the newest committed configuration, and those after it, in
+/// order. There is always one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Configs(Vec<(LogIndex, Config)>);
 

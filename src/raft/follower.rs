@@ -141,8 +141,8 @@ impl Raft {
         }
     }
 
-    /// How many bytes of entries this member can take. What waits to be applied counts; what is not committed does not:
-    /// it may take more to commit it, and the leader bounds it.
+    /// How many bytes of entries this member can take. What waits to be applied counts; what is not committed
+    /// does not: it may take more to commit it, and the leader bounds it.
     fn room(&self) -> u64 {
         self.settings.uncommitted_bytes.saturating_sub(self.proposals.backlog)
     }

@@ -88,16 +88,16 @@ pub enum Input {
         /// Whom it was for.
         member: MemberId,
     },
-    /// What [`Output::StoreChunk`] gave is written; `offset` bytes of the snapshot are here. Also said unasked, after a
-    /// restart, of a snapshot of which a part was kept.
+    /// What [`Output::StoreChunk`] gave is written; `offset` bytes of the snapshot are here. Also said unasked,
+    /// after a restart, of a snapshot of which a part was kept.
     ChunkStored {
         /// Of which.
         snapshot: EntryId,
         /// How many bytes there are; 0 begins again.
         offset: u64,
     },
-    /// All of a snapshot is here, was found whole, and is durable under a name that is not its final one. If it is not
-    /// installed in the same step, it is of no use.
+    /// All of a snapshot is here, was found whole, and is durable under a name that is not its final one. If it
+    /// is not installed in the same step, it is of no use.
     SnapshotStored {
         /// Which.
         snapshot: EntryId,
@@ -160,8 +160,9 @@ pub enum Output {
         /// What came of it.
         result: Result<Granted, Denied>,
     },
-    /// Read entries from the log, for a member that is behind: from `first` up to `last`, up to about so many bytes and
-    /// at least one. [`Input::Loaded`] brings them; only one such question per member is open at a time.
+    /// Read entries from the log, for a member that is behind: from `first` up to `last`, up to about so many
+    /// bytes and at least one. [`Input::Loaded`] brings them; only one such question per member is open at a
+    /// time.
     Load {
         /// For whom.
         member: MemberId,
@@ -172,9 +173,9 @@ pub enum Output {
         /// So many bytes are enough.
         bytes: u64,
     },
-    /// Send this member a [`Message::SnapshotChunk`](super::Message::SnapshotChunk) of the snapshot, beginning at
-    /// `offset`, of up to `bytes` bytes, in an envelope of this term. The owner may take its time, so that snapshots do
-    /// not crowd out everything else.
+    /// Send this member a [`Message::SnapshotChunk`](super::Message::SnapshotChunk) of the snapshot, beginning
+    /// at `offset`, of up to `bytes` bytes, in an envelope of this term. The owner may take its time, so that
+    /// snapshots do not crowd out everything else.
     SendChunk {
         /// To whom.
         member: MemberId,
@@ -206,8 +207,8 @@ pub enum Output {
         /// Which.
         snapshot: EntryId,
     },
-    /// This member takes no part any more. What becomes of the proposals that it has taken and not handed out is not known
-    /// here.
+    /// This member takes no part any more. What becomes of the proposals that it has taken and not handed out
+    /// is not known here.
     Stopped(Stop),
     /// A peer says what it cannot say; the message was dropped. The connection is best closed.
     Fault {

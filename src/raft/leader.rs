@@ -19,14 +19,15 @@ pub(super) struct Leader {
     pub(super) first: LogIndex,
     /// The other members.
     pub(super) peers: BTreeMap<MemberId, Progress>,
-    /// By how much log time is ahead of the owner's clock: log time went on from the last entry when the wall clock was
-    /// behind that.
+    /// By how much log time is ahead of the owner's clock: log time went on from the last entry when the wall
+    /// clock was behind that.
     pub(super) clock_ahead_ms: u64,
     pub(super) rounds: Rounds,
     /// Which proposals of which member were taken in this term.
     pub(super) accepted: BTreeMap<MemberId, Accepted>,
     pub(super) transfer: Option<Transfer>,
-    /// A member was told to stand for election in this term: whatever others have promised, it may be elected any time.
+    /// A member was told to stand for election in this term: whatever others have promised, it may be elected
+    /// any time.
     pub(super) has_asked_to_stand: bool,
     heartbeat_elapsed: u32,
 }

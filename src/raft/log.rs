@@ -90,8 +90,8 @@ impl Log {
         self.term_at(id.index) == Some(id.term)
     }
 
-    /// The newest entry that another log may share which has `other`: not after it, and of no newer term. The beginning
-    /// of the log, which is committed, may always be shared.
+    /// The newest entry that another log may share which has `other`: not after it, and of no newer term. The
+    /// beginning of the log, which is committed, may always be shared.
     pub(super) fn newest_common(&self, other: EntryId) -> EntryId {
         if other.index <= self.before.index {
             return other;

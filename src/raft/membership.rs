@@ -4,8 +4,9 @@
 //!   voters 1 2 3   ── change ──►   voters 2 3 4, outgoing 1 2 3   ── committed ──►   voters 2 3 4
 //!                                  both majorities decide              added by the leader
 //! ```
-//! Every change of the voters takes these two steps, however small it is; a change that leaves the voters as they are takes
-//! one. The next begins when the one before is complete. A member joins as a learner, and becomes a voter when it keeps up.
+//! Every change of the voters takes these two steps, however small it is; a change that leaves the voters as
+//! they are takes one. The next begins when the one before is complete. A member joins as a learner, and
+//! becomes a voter when it keeps up.
 
 use std::collections::BTreeSet;
 
@@ -147,7 +148,8 @@ impl Raft {
         Ok(Granted::Change { entry: EntryId { term: self.hard_state.term, index }, added })
     }
 
-    /// What follows when a configuration is committed: a joint one is left; a leader that is no voter any more hands over.
+    /// What follows when a configuration is committed: a joint one is left; a leader that is no voter any more
+    /// hands over.
     pub(super) fn go_on_with_change(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
         if self.configs.index() > self.committed {
             return;

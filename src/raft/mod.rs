@@ -13,10 +13,11 @@
 //!                ▲                                                 would elect it              has voted         │
 //!                └──────── a newer term, or a majority is not heard from, or the disk stalls or fails ───────────┘
 //! ```
-//! The protocol is Raft (Ongaro, "Consensus: Bridging Theory and Practice", 2014) with pre-votes, a leader that steps down
-//! when it does not hear from a majority, joint configurations, learners, leadership transfer, and reads that a round of
-//! heartbeats confirms. Time is counted in ticks; chance comes from a generator that the core owns; maps are ordered. So a
-//! core is a value: cloned, compared and hashed, it can be played again and explored exhaustively.
+//! The protocol is Raft (Ongaro, "Consensus: Bridging Theory and Practice", 2014) with pre-votes, a leader that
+//! steps down when it does not hear from a majority, joint configurations, learners, leadership transfer, and
+//! reads that a round of heartbeats confirms. Time is counted in ticks; chance comes from a generator that the
+//! core owns; maps are ordered. So a core is a value: cloned, compared and hashed, it can be played again and
+//! explored exhaustively.
 //!
 //! # Rules that everything else relies on
 //!
@@ -429,7 +430,8 @@ impl Raft {
         self.refuse_all(outputs);
     }
 
-    /// Whether the number of this life is durable: before that, nobody else may hear of it. The first write-set has it.
+    /// Whether the number of this life is durable: before that, nobody else may hear of it. The first write-set
+    /// has it.
     fn is_booted(&self) -> bool {
         self.writes.is_durable(1)
     }
@@ -526,8 +528,8 @@ impl Raft {
         self.is_stopped
     }
 
-    /// This core as if every timer had just been started, to compare it with another: a search that lets things happen
-    /// at any time does not tell apart when they would.
+    /// This core as if every timer had just been started, to compare it with another: a search that lets things
+    /// happen at any time does not tell apart when they would.
     #[must_use]
     pub fn without_time(&self) -> Self {
         let mut timeless = self.clone();

@@ -134,7 +134,8 @@ impl Progress {
         }
     }
 
-    /// The member's log is durable and the leader's up to `matched`. `log` is the leader's. Returns whether that is news.
+    /// The member's log is durable and the leader's up to `matched`. `log` is the leader's. Returns whether
+    /// that is news.
     pub(super) fn matched(&mut self, matched: LogIndex, log: &Log) -> bool {
         let is_news = matched > self.matched;
         self.matched = self.matched.max(matched);

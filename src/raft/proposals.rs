@@ -1,8 +1,9 @@
 //! Commands that callers propose: appended by a leader, forwarded to one by everybody else, applied once.
 //!
-//! A member numbers its proposals and keeps them, in order, until they are applied here. To each new leader it offers them
-//! again, from the first that is not. A leader takes those of one member in order only: what is lost on the way makes it
-//! wait, not skip. So in every log the proposals of one life of a member stand in order, some perhaps twice.
+//! A member numbers its proposals and keeps them, in order, until they are applied here. To each new leader it
+//! offers them again, from the first that is not. A leader takes those of one member in order only: what is
+//! lost on the way makes it wait, not skip. So in every log the proposals of one life of a member stand in
+//! order, some perhaps twice.
 //!
 //! ```text
 //!   settled │ waiting: sent … │ not sent …          sent again from `settled` on when the leader changes

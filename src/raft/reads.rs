@@ -1,16 +1,17 @@
 //! Linearizable reads, without an entry in the log.
 //!
-//! A read must see whatever was answered before it began. So the leader notes how far the log is committed, asks a majority
-//! whether it still leads, and the reader waits until it has applied up to there. One round of heartbeats answers for all
-//! reads that came before it; those that come while it is under way wait for the next.
+//! A read must see whatever was answered before it began. So the leader notes how far the log is committed,
+//! asks a majority whether it still leads, and the reader waits until it has applied up to there. One round of
+//! heartbeats answers for all reads that came before it; those that come while it is under way wait for the
+//! next.
 //!
 //! ```text
 //!   caller ─► unasked ─► asked {number} ──── ReadIndex ───► leader: waiting ─► round {number, index}
 //!                                                                                    │ a majority answers
 //!   ReadReady ◄─ applied ◄─ known {index} ◄── ReadIndexAnswer ───────────────────────┘
 //! ```
-//! Rounds are numbered by the leader, and a question that is asked again gets a new number: so no answer that comes late
-//! speaks for a question that came after it.
+//! Rounds are numbered by the leader, and a question that is asked again gets a new number: so no answer that
+//! comes late speaks for a question that came after it.
 
 use std::collections::VecDeque;
 

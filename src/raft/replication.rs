@@ -1,8 +1,8 @@
 //! A leader sends entries and counts the answers.
 //!
-//! Every message says which entry comes before what it brings. A heartbeat is one that brings nothing and asks about the last
-//! entry that was sent: whoever lost something on the way says so at the next heartbeat at the latest, whatever has become
-//! of the answers.
+//! Every message says which entry comes before what it brings. A heartbeat is one that brings nothing and asks
+//! about the last entry that was sent: whoever lost something on the way says so at the next heartbeat at the
+//! latest, whatever has become of the answers.
 
 use super::follower::Stamp;
 use super::leader::Leader;

@@ -8,8 +8,8 @@
 //!                                            the last: SnapshotStored ─► Install, Persist {mark}
 //!   Probe ◄──                         ◄──    AppendAnswer {matched: snapshot}, once the mark is durable
 //! ```
-//! The core decides; the bytes are the owner's. Everything is asked for by offset, so that it goes on where it was after a
-//! lost message, another connection, or a restart.
+//! The core decides; the bytes are the owner's. Everything is asked for by offset, so that it goes on where it
+//! was after a lost message, another connection, or a restart.
 
 use std::sync::Arc;
 
@@ -206,8 +206,8 @@ impl Raft {
         }
     }
 
-    /// Puts a snapshot in the place of the log's beginning. If the log has the same entry there, what follows it stays.
-    /// Otherwise it is another leader's, and all of it goes. Returns from where.
+    /// Puts a snapshot in the place of the log's beginning. If the log has the same entry there, what follows
+    /// it stays. Otherwise it is another leader's, and all of it goes. Returns from where.
     fn begin_with(&mut self, snapshot: EntryId, config: Config, time: Timestamp) -> Option<LogIndex> {
         let first_unsaved = self.saved.index.next();
         if self.log.has(snapshot) {

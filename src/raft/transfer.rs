@@ -55,7 +55,8 @@ impl Raft {
         let State::Leader(leader) = &mut self.state else { return };
         let is_successor = leader.transfer.as_ref().is_some_and(|transfer| transfer.to == member);
         if is_successor && leader.peers.get(&member).is_some_and(|peer| peer.matched == last.index) {
-            // From here on it may be elected at any time: no lease holds in this term any more, even if it comes to nothing.
+            // From here on it may be elected at any time: no lease holds in this term any more, even if it
+            // comes to nothing.
             leader.has_asked_to_stand = true;
             pen.send(member, Message::TimeoutNow { last }, outputs);
         }

@@ -1,8 +1,8 @@
 //! The write-sets under way to the disk, and how far the log is durable.
 //!
-//! Write-sets become durable in order, but what one wrote may meanwhile be overwritten by a later one that is not durable.
-//! So when a write-set is durable, the log is durable up to its end only as far as no later one takes it back: by
-//! position, not by comparing terms.
+//! Write-sets become durable in order, but what one wrote may meanwhile be overwritten by a later one that is
+//! not durable. So when a write-set is durable, the log is durable up to its end only as far as no later one
+//! takes it back: by position, not by comparing terms.
 
 use std::collections::VecDeque;
 

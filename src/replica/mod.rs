@@ -96,6 +96,8 @@ pub enum Input {
         /// The command.
         command: Arc<[u8]>,
     },
+    /// The same for several commands, with their tokens, in this order: they are written and sent together.
+    ProposeAll(Vec<(u64, Arc<[u8]>)>),
     /// A caller wants to read what is newest.
     Read {
         /// For the answer to repeat.
@@ -174,7 +176,7 @@ pub enum Answer {
 #[cfg(feature = "cluster")]
 pub(crate) type Captured = (SnapshotHeader, Content);
 
-/// One member's share of the cluster. See the [module](self).
+/// One member's share of the cluster. The module's documentation says how it is driven.
 pub struct Replica {
     identity: Identity,
     settings: Settings,
@@ -216,6 +218,12 @@ impl Replica {
     #[must_use]
     pub fn applied(&self) -> EntryId {
         self.replicated.applied
+    }
+
+    /// Whether a sync is under way: what is proposed now waits for the next one.
+    #[must_use]
+    pub fn is_syncing(&self) -> bool {
+        self.writes.is_syncing()
     }
 
     /// How many bytes the log has.

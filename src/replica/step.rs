@@ -29,7 +29,11 @@ impl Replica {
             Input::Receive(envelope) => self.receive(now, envelope, outputs),
             Input::Connected(member) => self.step_raft(now, raft::Input::Connected(member), outputs),
             Input::Disconnected(member) => self.step_raft(now, raft::Input::Disconnected(member), outputs),
-            Input::Propose { token, command } => self.propose(now, Some(token), command, outputs),
+            Input::Propose { token, command } => self.propose(now, vec![(Some(token), command)], outputs),
+            Input::ProposeAll(all) => {
+                let all = all.into_iter().map(|(token, command)| (Some(token), command)).collect();
+                self.propose(now, all, outputs);
+            }
             Input::Read { token } => self.step_raft(now, raft::Input::Read { token }, outputs),
             Input::Ask { token, request } => {
                 self.step_raft(now, raft::Input::Ask { token, request }, outputs)
@@ -77,7 +81,7 @@ impl Replica {
             && self.state.is_anything_due(self.raft.log_time(now))
         {
             let command = codec::encode(&Command::Expire).into();
-            self.propose(now, None, command, outputs);
+            self.propose(now, vec![(None, command)], outputs);
         }
     }
 
@@ -103,18 +107,30 @@ impl Replica {
         self.step_raft(now, raft::Input::Receive(envelope), outputs);
     }
 
-    fn propose(&mut self, now: Timestamp, token: Option<u64>, command: Arc<[u8]>, outputs: &mut Vec<Output>) {
-        let reserve = if token.is_none() { Reserve::Freeing } else { Reserve::Ordinary };
-        if let Err(full) = self.wal.room(command.len() + 2 * ENTRY_BYTES, reserve) {
-            return answer(token, Answer::NoRoom(full.to_string()), outputs);
+    /// Proposes commands together, or one by one where the log has no room for all at once.
+    fn propose(&mut self, now: Timestamp, all: Vec<(Option<u64>, Arc<[u8]>)>, outputs: &mut Vec<Output>) {
+        let bytes: usize = all.iter().map(|(_, command)| command.len() + ENTRY_BYTES).sum();
+        let is_wanted = all.iter().any(|(token, _)| token.is_some());
+        let reserve = if is_wanted { Reserve::Ordinary } else { Reserve::Freeing };
+        if let Err(full) = self.wal.room(bytes + ENTRY_BYTES, reserve) {
+            if let [(token, _)] = &all[..] {
+                return answer(*token, Answer::NoRoom(full.to_string()), outputs);
+            }
+            return all.into_iter().for_each(|one| self.propose(now, vec![one], outputs));
         }
         let leads = self.raft.role() == raft::Role::Leader;
-        if leads && self.raft.config().is_alone(self.identity.member) {
-            self.proposals.add_unnumbered(self.raft.hard_state().term, token);
-        } else {
-            self.proposals.add_numbered(token);
+        let is_alone = leads && self.raft.config().is_alone(self.identity.member);
+        let term = self.raft.hard_state().term;
+        let mut commands = Vec::with_capacity(all.len());
+        for (token, command) in all {
+            if is_alone {
+                self.proposals.add_unnumbered(term, token);
+            } else {
+                self.proposals.add_numbered(token);
+            }
+            commands.push(command);
         }
-        self.step_raft(now, raft::Input::Propose(vec![command]), outputs);
+        self.step_raft(now, raft::Input::Propose(commands), outputs);
     }
 
     fn synced(&mut self, now: Timestamp, sequence: u64, outputs: &mut Vec<Output>) {
@@ -237,9 +253,10 @@ impl Replica {
             Asked::Apply(entries) => return self.apply(entries, outputs),
             Asked::ApplyStored { first, last } => return self.apply_stored(first, last, outputs),
             Asked::Refuse { commands, reason } => {
-                for _ in commands {
-                    answer(self.proposals.take_newest(), Answer::Refused(reason), outputs);
-                }
+                let mut refused: Vec<_> = commands.iter().map(|_| self.proposals.take_newest()).collect();
+                // Told in the order in which they were proposed: whoever tries again keeps it.
+                refused.reverse();
+                refused.into_iter().for_each(|token| answer(token, Answer::Refused(reason), outputs));
             }
             Asked::ReadReady { token } => answer(Some(token), Answer::Readable, outputs),
             Asked::ReadRefused { token, reason } => answer(Some(token), Answer::Refused(reason), outputs),

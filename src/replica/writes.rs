@@ -47,6 +47,10 @@ impl Writes {
         self.syncing
     }
 
+    pub(super) fn is_syncing(&self) -> bool {
+        self.syncing.is_some()
+    }
+
     /// Ends the sync of all up to `sequence`.
     pub(super) fn synced(&mut self, sequence: u64) {
         self.syncing = None;

@@ -1,9 +1,10 @@
-//! A cluster of bare cores: the smallest owner that does all that an owner must, on a disk that is a vector and a network
-//! that is another. It is a value, so that a search can branch from it; scripts and random inputs play on it too.
+//! A cluster of bare cores: the smallest owner that does all that an owner must, on a disk that is a vector and
+//! a network that is another. It is a value, so that a search can branch from it; scripts and random inputs
+//! play on it too.
 //!
-//! What it checks after every step is what Raft promises: one leader a term, one entry at a committed position for ever,
-//! nothing committed that is not on the disks of a majority, nothing applied twice or out of order, no read of less than
-//! was applied anywhere when it was asked for.
+//! What it checks after every step is what Raft promises: one leader a term, one entry at a committed position
+//! for ever, nothing committed that is not on the disks of a majority, nothing applied twice or out of order,
+//! no read of less than was applied anywhere when it was asked for.
 
 #![allow(dead_code, reason = "each test uses what it needs")]
 

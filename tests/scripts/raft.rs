@@ -1,7 +1,7 @@
 //! The commands of the scripts about Raft. Members are called 1, 2, 3; entries index@term.
 //!
-//! The scripts are in groups: `a` elections, `b` replication, `c` disks, `d` snapshots, `e` members and transfers, `f` reads
-//! and proposals, `g` time.
+//! The scripts are in groups: `a` elections, `b` replication, `c` disks, `d` snapshots, `e` members and
+//! transfers, `f` reads and proposals, `g` time.
 //!
 //! ```text
 //!   cluster N             members 1 to N, founded together; heartbeat=5 election=30 inflight=8 message=BYTES cache=BYTES

@@ -27,6 +27,9 @@ use crate::wal::WalError;
 /// So many events are taken before what they led to is carried out and synced.
 const BURST: usize = 1024;
 
+/// So many writes need not wait for more.
+const BATCH_WRITES: usize = 1024;
+
 /// How long a leader that closes waits for another to take over, and for writes under way.
 const HAND_OVER: Duration = Duration::from_millis(300);
 
@@ -50,6 +53,8 @@ pub(super) struct Core {
     pub(super) picture: Arc<Picture>,
     pub(super) joining: Joining,
     pub(super) outputs: Vec<Output>,
+    /// Writes that the replica is to be given together, with their tokens.
+    pub(super) batch: Vec<(u64, Arc<[u8]>)>,
     /// The newest session with each peer.
     pub(super) sessions: BTreeMap<MemberId, SessionId>,
     /// Who waits for a snapshot to be saved.
@@ -89,6 +94,7 @@ impl Core {
                 self.tick();
                 next_tick = Clock::in_(TICK);
             }
+            self.propose_batch();
             self.carry_out();
             let moment = self.clock.moment();
             self.replica.flush(moment, &mut self.outputs);
@@ -173,7 +179,26 @@ impl Core {
             self.waiting.park_new(waiter, now);
         } else {
             let input = self.waiting.begin_new(waiter, now);
+            self.give(input);
+        }
+    }
+
+    /// Gives the replica what somebody wants. Writes are kept for a moment: together they take one record of the log, one
+    /// sync, and one message to each peer.
+    fn give(&mut self, input: Input) {
+        if let Input::Propose { token, command } = input {
+            self.batch.push((token, command));
+        } else {
             self.step(input);
+        }
+    }
+
+    /// While a sync runs, writes gather: what is sent one by one costs every member a turn of all its threads.
+    fn propose_batch(&mut self) {
+        if !self.batch.is_empty() && (!self.replica.is_syncing() || self.batch.len() >= BATCH_WRITES) {
+            let moment = self.clock.moment();
+            let batch = std::mem::take(&mut self.batch);
+            self.replica.step(moment, Input::ProposeAll(batch), &mut self.outputs);
         }
     }
 
@@ -186,7 +211,7 @@ impl Core {
     /// There is a leader: those who waited for one go on, in order.
     fn unpark(&mut self) {
         while let Some(input) = self.waiting.begin_parked() {
-            self.step(input);
+            self.give(input);
         }
     }
 
@@ -257,8 +282,8 @@ impl Core {
     fn send(&self, envelope: &Envelope) {
         let class = match &envelope.message {
             Message::SnapshotChunk { .. } => Class::Bulk,
-            Message::Append { entries, .. } if !entries.is_empty() => Class::Data,
-            Message::Forward { .. } => Class::Data,
+            // In order, the empty ones too: one that overtakes the entries that it speaks of looks like a gap.
+            Message::Append { .. } | Message::Forward { .. } => Class::Data,
             _ => Class::Urgent,
         };
         // What is not taken is lost, as it may be anyhow.

@@ -196,6 +196,7 @@ fn start(
         picture: Arc::clone(&picture),
         joining: Joining::new(contact, cluster.stays_learner),
         outputs,
+        batch: Vec::new(),
         sessions: std::collections::BTreeMap::new(),
         saves: Vec::new(),
         closing: None,
