@@ -142,7 +142,7 @@ fn member(cluster: &Cluster, at: usize, words: &[&str]) -> String {
 fn members_come_and_go_while_others_write() {
     let mut cluster = Cluster::of_three(&[]);
     let load = Load::new(cluster.addresses());
-    let written = std::thread::scope(|scope| {
+    let (written, rest) = std::thread::scope(|scope| {
         let writer = scope.spawn(|| load.write(0));
         // A place is made, and taken by whoever is reached there.
         let fourth = cluster.new_member();
@@ -196,9 +196,8 @@ fn members_come_and_go_while_others_write() {
         }
         (writer.join().unwrap(), rest)
     });
-    let (written, rest) = written;
     for Acknowledged { value, key, .. } in &written {
-        assert_eq!(cluster.value(rest[2], &format!("{}?quorum=true", key)).as_deref(), Some(value.as_str()));
+        assert_eq!(cluster.value(rest[2], &format!("{key}?quorum=true")).as_deref(), Some(value.as_str()));
     }
 }
 

@@ -100,12 +100,10 @@ fn the_walk_through_goes_as_printed() {
                 servers.push(server);
             }
             ["spinney", ref words @ ..] => {
-                let mut said = String::new();
                 // What is printed is what comes once members have found each other.
-                wait_until(&format!("{command} says what is printed: {said}"), || {
+                wait_until(&format!("{command} says {printed}"), || {
                     let output = spinney().args(words).envs(variables.iter().cloned()).output().unwrap();
-                    said = String::from_utf8(output.stdout).unwrap();
-                    comparable(&said) == comparable(printed)
+                    comparable(&String::from_utf8(output.stdout).unwrap()) == comparable(printed)
                 });
             }
             _ => panic!("{command}"),
