@@ -77,8 +77,11 @@ fn happen(cluster: &mut Cluster, (kind, a, b, number): Draw, events: &mut Vec<Ev
             cluster.step(member, Input::Propose(vec![command; usize::from(b % 3) + 1]), events);
         }
         19 => {
-            let token = cluster.reads_asked;
-            cluster.step(member, Input::Read { token }, events);
+            // Everywhere: one of them may be a leader that was replaced and does not know.
+            for member in members {
+                let token = cluster.reads_asked;
+                cluster.step(member, Input::Read { token }, events);
+            }
         }
         20 => cluster.members.get_mut(&member).unwrap().is_quick = b < 128,
         21 => cluster.sync(member, usize::from(b % 4) + 1, events),

@@ -15,11 +15,13 @@ use simulation::sweep::Sweep;
 const SEEDS: u64 = 100;
 
 fn sweep(first: u64, twice: bool) {
-    let sweep = Sweep { first, seeds: SEEDS, faults: Faults::all(), twice, violations_max: 1 };
+    let sweep = Sweep { first, seeds: SEEDS, faults: Faults::all(), twice, shrinks: true, violations_max: 1 };
     let swept = sweep.run(|_| {});
     println!("{}", swept.report);
-    let violations: Vec<String> = swept.violations.iter().map(ToString::to_string).collect();
-    assert!(violations.is_empty(), "{}", violations.join("\n"));
+    for violation in &swept.violations {
+        println!("{violation}");
+    }
+    assert!(swept.violations.is_empty(), "{} violations", swept.violations.len());
 }
 
 /// The same seeds each time, and each of them twice: chance has to come from the seed alone.

@@ -242,6 +242,13 @@ impl Replica {
     fn carry_out(&mut self, output: raft::Output, outputs: &mut Vec<Output>) -> Option<raft::Input> {
         use raft::Output as Asked;
         match output {
+            // The core goes on as if what it asked for had been done. It was not, so the tree may be behind what the
+            // core believes it to be.
+            Asked::Apply(_) | Asked::ApplyStored { .. } | Asked::Install { .. } if self.failure.is_some() => {
+            }
+            Asked::ReadReady { token } if self.failure.is_some() => {
+                answer(Some(token), Answer::Refused(raft::Refusal::Stopped), outputs);
+            }
             Asked::Persist { sequence, write } => return self.persist(sequence, &write, outputs),
             Asked::Send { envelope, after } => {
                 let free = match after {

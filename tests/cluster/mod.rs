@@ -151,7 +151,8 @@ impl Cluster {
         if let Some(snapshot) = machine.disk.snapshot.clone() {
             machine.load(&snapshot);
         }
-        let seed = member.get() << 32 | machine.lives;
+        // Another for each life of each member: those that joined have ids that begin at 1 << 32.
+        let seed = (member.get() << 32 | machine.lives) + (member.get() >> 32 << 20);
         machine.raft = Some(Raft::new(member, settings, known, seed));
     }
 

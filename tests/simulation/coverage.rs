@@ -33,7 +33,6 @@ pub const MARKS: &[&str] = &[
     "a retry met its own first attempt",
     "a key expired",
     "a watcher was told to start over",
-    "a watcher fell behind and caught up",
     "a corrupt frame was refused",
     "a frame of an older connection was dropped",
     "all machines lost power at once",

@@ -24,6 +24,8 @@ pub struct Seen {
     pub applied: EntryId,
     /// What it did.
     pub role: Option<Role>,
+    /// How far its log goes.
+    pub last: EntryId,
 }
 
 /// What one disk says of the log.
@@ -80,7 +82,13 @@ impl World {
             committed: raft.committed(),
             applied: replica.applied(),
             role: Some(raft.role()),
+            last: raft.last(),
         };
+        if now.last.index < before.last.index
+            || now.last.term > before.last.term && now.last.index == before.last.index
+        {
+            self.coverage.reach("an uncommitted tail was truncated");
+        }
         self.require(now.term >= before.term, || {
             format!("{member}: the term went back, {before:?} to {now:?}")
         });
@@ -143,10 +151,10 @@ impl World {
             Err(error) => return self.require(false, || format!("{member} leads on a bad log: {error}")),
         };
         for index in image.covered.index.get() + 1..=self.witness.last().get() {
-            let slot = self.witness.slot(LogIndex::new(index)).map(|slot| slot.id).unwrap_or_default();
+            let Some(slot) = self.witness.slot(LogIndex::new(index)) else { continue };
             // Who wins an election after it was overtaken by a later one is nobody's leader.
-            self.require(slot.term > term || image.has(slot), || {
-                format!("{member} leads in term {term} without {slot:?}, which was committed")
+            self.require(slot.known_in >= term || image.has(slot.id), || {
+                format!("{member} leads in term {term} without {:?}, committed in {}", slot.id, slot.known_in)
             });
         }
     }

@@ -52,6 +52,8 @@ pub struct Machine {
     pub paused_until: Time,
     /// The process dies after carrying out so many more outputs.
     pub dies_after: Option<u64>,
+    /// Whether a sync is under way.
+    pub is_syncing: bool,
     /// How fast its clocks run, in thousandths.
     pub speed: u64,
     /// What its wall clock is off by, in milliseconds.
@@ -81,6 +83,7 @@ impl Machine {
             deaf_until: 0,
             paused_until: 0,
             dies_after: None,
+            is_syncing: false,
             speed: 1_000,
             wall_ms: 0,
             stopped: false,
@@ -125,6 +128,7 @@ impl Machine {
         self.seen = super::invariants::Seen::default();
         self.newest.clear();
         self.dies_after = None;
+        self.is_syncing = false;
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
         let mut settings = self.settings.clone();
         settings.wal.salt_seed = seed;

@@ -20,6 +20,8 @@ pub struct Sweep {
     pub faults: Faults,
     /// Whether each seed is run twice, to see whether it does the same again.
     pub twice: bool,
+    /// Whether a seed that fails is tried again with fewer faults.
+    pub shrinks: bool,
     /// After so many violations no new seed is begun.
     pub violations_max: usize,
 }
@@ -36,6 +38,9 @@ pub struct Swept {
 impl Sweep {
     /// Runs all seeds. `progress` is told, now and then, how many are done and what was found so far.
     pub fn run(&self, progress: impl Fn(&Swept) + Sync) -> Swept {
+        // One sweep at a time: the hook is the whole process's.
+        static SWEEPING: Mutex<()> = Mutex::new(());
+        let _sweeping = SWEEPING.lock().unwrap_or_else(PoisonError::into_inner);
         // What a run finds is told in its result; the panics that carry it are nobody's news.
         let hook = panic::take_hook();
         panic::set_hook(Box::new(|_| {}));
@@ -68,7 +73,8 @@ impl Sweep {
     }
 
     fn run_one(&self, seed: u64) -> Result<Report, Violation> {
-        let first = run(seed, &self.faults).map_err(shrink)?;
+        let first =
+            run(seed, &self.faults).map_err(|found| if self.shrinks { shrink(found) } else { found })?;
         if self.twice {
             let again = run(seed, &self.faults)?;
             if again.trace != first.trace {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use spinney::internals::codec;
 use spinney::internals::entry::{Entry, EntryId, Payload};
 use spinney::internals::tree::Command;
-use spinney::{LogIndex, Node};
+use spinney::{LogIndex, Node, Term};
 
 use crate::model::{self, Model, No};
 
@@ -19,6 +19,8 @@ use crate::model::{self, Model, No};
 pub struct Slot {
     /// The entry's name.
     pub id: EntryId,
+    /// The term in which somebody first knew it to be committed: who leads in a later one has it.
+    pub known_in: Term,
     /// All of the entry, encoded.
     pub encoded: Arc<[u8]>,
     /// The tree's index after it.
@@ -90,8 +92,8 @@ impl Witness {
         self.sessions.doubles
     }
 
-    /// Takes note that a member applied `entry`. Says what does not fit.
-    pub fn applied(&mut self, entry: &Entry) -> Result<(), String> {
+    /// Takes note that a member applied `entry` in its term `known_in`. Says what does not fit.
+    pub fn applied(&mut self, entry: &Entry, known_in: Term) -> Result<(), String> {
         let encoded = codec::encode(entry);
         if let Some(slot) = self.slot(entry.id.index) {
             if *slot.encoded != encoded[..] {
@@ -109,7 +111,7 @@ impl Witness {
         }
         let result = self.run(entry)?;
         let (index, time) = (self.model.index, entry.time.get());
-        self.slots.push(Slot { id: entry.id, encoded: encoded.into(), index, time, result });
+        self.slots.push(Slot { id: entry.id, known_in, encoded: encoded.into(), index, time, result });
         Ok(())
     }
 

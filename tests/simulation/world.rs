@@ -77,6 +77,8 @@ pub struct World {
     pub(super) checks: Random,
     /// One commit in so many is checked on the disks.
     pub(super) check_every: u64,
+    /// One message in so many, of those sent while a sync is under way, is the last before a loss of power.
+    exposure: u64,
     pub(super) disks: Random,
     pub(super) faults: Random,
     pub(super) admin: super::admin::Admin,
@@ -108,6 +110,7 @@ impl World {
             leaders: BTreeMap::new(),
             checks: Random::stream(plan.seed, "checks"),
             check_every: 8,
+            exposure: [20, 100, 1_000][(plan.seed % 3) as usize],
             disks: Random::stream(plan.seed, "disks"),
             faults: Random::stream(plan.seed, "faults"),
             admin: super::admin::Admin::new(&plan),
@@ -275,6 +278,7 @@ impl World {
         let paused = self.unless_paused(place, Event::Sync { place, life, job, began });
         let Some(Event::Sync { job, .. }) = paused else { return };
         let result = self.machines[place.0].disk.ending_sync(began, || job.run());
+        self.machines[place.0].is_syncing = false;
         self.report.syncs += 1;
         self.step(place, Input::Synced(result));
     }
@@ -318,16 +322,15 @@ impl World {
             .is_ok_and(|recovery| recovery.torn().is_some());
         match machine.start(seed) {
             Ok(()) => {}
-            Err(OpenError::Log(
-                WalError::Damaged { .. } | WalError::NotAFileOfOurs { .. } | WalError::WrongLength { .. },
-            )) if machine.condition == Condition::Rotten => {
-                machine.condition = Condition::Lost;
-                self.admin.condemned.insert(machine.member());
-                return self.coverage.reach("damage was refused");
-            }
             Err(OpenError::Log(WalError::NoSpace { .. } | WalError::Io { .. })) => {
                 machine.kill();
                 return self.after(SECOND, Event::Start(place));
+            }
+            // Whatever is wrong with it: what matters is that it is not taken for what it was.
+            Err(OpenError::Log(_)) if machine.condition == Condition::Rotten => {
+                machine.condition = Condition::Lost;
+                self.admin.condemned.insert(machine.member());
+                return self.coverage.reach("damage was refused");
             }
             Err(error) => {
                 let member = machine.member();
@@ -399,7 +402,12 @@ impl World {
                 self.after(noticed, Event::Link { place: peer, life, peer: place, stands: false });
             }
         }
-        let rest = if self.is_calm { MS } else { 5 * MS + self.faults.exponential(800 * MS) };
+        // Sometimes it is back before anybody has missed it.
+        let rest = match self.is_calm {
+            true => MS,
+            false if self.faults.one_in(3) => self.faults.below(20 * MS),
+            false => 5 * MS + self.faults.exponential(800 * MS),
+        };
         self.after(rest, Event::Start(place));
     }
 
@@ -415,6 +423,14 @@ impl World {
         if machine.disk.has_stopped() {
             // It died at some point in there; nobody heard of what came after it.
             return self.die(place, false);
+        }
+        // The moment at which most can be lost: something was said, and what it relies on is on its way to the disk.
+        let is_exposed =
+            self.plan.has(Fault::PowerLoss) && !self.is_calm && self.machines[place.0].is_syncing;
+        let says = outputs.iter().any(|output| matches!(output, Output::Send(_)));
+        if is_exposed && says && self.faults.one_in(self.exposure) {
+            let outputs = outputs.len() as u64;
+            self.machines[place.0].dies_after = Some(self.faults.below(outputs + 2));
         }
         for output in outputs {
             if let Some(left) = &mut self.machines[place.0].dies_after {
@@ -438,6 +454,7 @@ impl World {
             Output::Send(envelope) => self.send(place, life, &envelope),
             Output::Sync(job) => {
                 let began = self.machines[place.0].disk.writes();
+                self.machines[place.0].is_syncing = true;
                 let is_slow =
                     !self.is_calm && self.plan.has(Fault::SlowSync) && self.disks.chance(self.plan.slow_sync);
                 let usual = if self.is_calm { self.plan.sync.min(2 * MS) } else { self.plan.sync };
@@ -451,8 +468,10 @@ impl World {
             }
             Output::Answer { token, answer } => self.answered(place, token, answer),
             Output::Applied(entries) => {
+                let replica = self.machines[place.0].replica.as_ref();
+                let term = replica.map(|replica| replica.raft().hard_state().term).unwrap_or_default();
                 for entry in &entries {
-                    let noted = self.witness.applied(entry);
+                    let noted = self.witness.applied(entry, term);
                     let member = self.machines[place.0].member();
                     self.require_ok(noted.map_err(|what| format!("{member}: {what}")));
                 }
@@ -509,6 +528,8 @@ pub fn contact(member: MemberId) -> Contact {
 fn settings_of(plan: &Plan) -> Settings {
     let mut random = Random::stream(plan.seed, "settings");
     let ends = plan.has(Fault::Degenerate);
+    // Leases count on clocks whose speeds differ by no more than this: here by a tenth at the very most.
+    let lease = random.one_in(3).then_some(raft::Lease { tick_ms: 10, drift_percent: 15 });
     let mut pick = |choices: &[u64], usual: u64| {
         let drawn = *random.pick(choices);
         if ends { drawn } else { usual }
@@ -526,7 +547,7 @@ fn settings_of(plan: &Plan) -> Settings {
         chunk_bytes: pick(&[64, 500, 10_000], 4_000),
         ..raft::Settings::default()
     };
-    let raft = raft::Settings { election_ticks_max: raft.election_ticks_min * 2, ..raft };
+    let raft = raft::Settings { election_ticks_max: raft.election_ticks_min * 2, lease, ..raft };
     let short = plan.has(Fault::Compaction);
     Settings {
         raft,
