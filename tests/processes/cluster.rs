@@ -25,7 +25,7 @@ fn free_address(host: &str) -> SocketAddr {
 /// A loopback address for each cluster of each process.
 pub(crate) fn own_host() -> String {
     static NEXT: AtomicU8 = AtomicU8::new(1);
-    let [.., high, low] = std::process::id().to_be_bytes();
+    let [low, high, ..] = std::process::id().to_le_bytes();
     format!("127.{}.{high}.{}", NEXT.fetch_add(1, Ordering::Relaxed), low.clamp(1, 254))
 }
 
