@@ -1,4 +1,4 @@
-//! `/v2/members`: who belongs to the cluster. A store that is alone is the only member of its own.
+//! `/v2/members`: who belongs to the cluster, and how that is changed.
 
 use axum::body::Body;
 use axum::http::header::CONTENT_TYPE;
@@ -7,7 +7,11 @@ use axum::http::{Method, StatusCode};
 
 use super::front::Front;
 use super::json;
+use super::membership::{Listed, Wanted};
 use super::respond::{self, Answer, X_ETCD_CLUSTER_ID};
+use crate::error::Error;
+use crate::raft::Denied;
+use crate::types::MemberId;
 
 impl Front {
     /// Answers a request to what follows `/v2/members`.
@@ -29,15 +33,24 @@ impl Front {
     }
 
     fn list_members(&self, path: &[u8]) -> Answer {
+        let membership = self.membership();
         let mut out = Vec::new();
         match path {
             b"" | b"/" => {
                 out.extend_from_slice(b"{\"members\":[");
-                self.member(&mut out);
+                for (position, member) in membership.members.iter().enumerate() {
+                    if position > 0 {
+                        out.push(b',');
+                    }
+                    write(&mut out, member);
+                }
                 out.extend_from_slice(b"]}\n");
             }
             b"/leader" => {
-                self.member(&mut out);
+                let Some(leader) = membership.leader.and_then(|leader| membership.member(leader)) else {
+                    return respond::message(StatusCode::SERVICE_UNAVAILABLE, "During election");
+                };
+                write(&mut out, leader);
                 out.push(b'\n');
             }
             _ => return respond::message(StatusCode::NOT_FOUND, "Not found"),
@@ -45,24 +58,25 @@ impl Front {
         respond::json(StatusCode::OK, out)
     }
 
-    fn member(&self, out: &mut Vec<u8>) {
-        let profile = self.profile();
-        out.extend_from_slice(format!("{{\"id\":\"{}\",\"name\":", self.member_id()).as_bytes());
-        json::string(out, profile.name.as_bytes());
-        out.extend_from_slice(b",\"peerURLs\":");
-        json::strings(out, &profile.peer_urls);
-        out.extend_from_slice(b",\"clientURLs\":");
-        json::strings(out, &profile.client_urls);
-        out.push(b'}');
-    }
-
     async fn add_member(&self, parts: &Parts, body: Body) -> Answer {
-        match self.peer_urls(parts, body).await {
-            Err(answer) => answer,
-            Ok(urls) if urls.iter().any(|url| self.profile().peer_urls.contains(url)) => {
-                respond::message(StatusCode::CONFLICT, "membership: peerURL exists")
+        let peer_urls = match self.peer_urls(parts, body).await {
+            Ok(urls) => urls,
+            Err(answer) => return answer,
+        };
+        let members = self.membership().members;
+        if members.iter().any(|member| member.peer_urls.iter().any(|url| peer_urls.contains(url))) {
+            return exists();
+        }
+        match self.change_members(Wanted::Add { peer_urls: peer_urls.clone() }).await {
+            Ok(Some(id)) => {
+                let added = Listed { id, name: String::new(), peer_urls, client_urls: Vec::new(), lag: None };
+                let mut out = Vec::new();
+                write(&mut out, &added);
+                out.push(b'\n');
+                respond::json(StatusCode::CREATED, out)
             }
-            Ok(_) => alone(),
+            Ok(None) => respond::message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
+            Err(error) => refused(&error, MemberId::default()),
         }
     }
 
@@ -75,15 +89,24 @@ impl Front {
         let Some(id) = id.filter(|_| !name.starts_with(b"+")) else {
             return respond::message(StatusCode::NOT_FOUND, [b"No such member: ", name].concat());
         };
-        if parts.method == Method::PUT
-            && let Err(answer) = self.peer_urls(parts, body).await
-        {
-            return answer;
+        let member = MemberId::new(id);
+        let wanted = if parts.method == Method::PUT {
+            match self.peer_urls(parts, body).await {
+                Ok(peer_urls) => Wanted::Update { member, peer_urls },
+                Err(answer) => return answer,
+            }
+        } else {
+            Wanted::Remove(member)
+        };
+        if self.membership().member(member).is_none() {
+            return no_such(member);
         }
-        if id != self.member_id().get() {
-            return respond::message(StatusCode::NOT_FOUND, format!("No such member: {id:x}"));
+        match self.change_members(wanted).await {
+            Ok(_) => no_content(),
+            // It is as it is to be.
+            Err(Error::Denied { reason: Denied::Pointless }) if parts.method == Method::PUT => no_content(),
+            Err(error) => refused(&error, member),
         }
-        alone()
     }
 
     /// The URLs that a body names.
@@ -104,6 +127,41 @@ impl Front {
 struct PeerUrls {
     #[serde(rename = "peerURLs", default)]
     peer_urls: Vec<String>,
+}
+
+fn write(out: &mut Vec<u8>, member: &Listed) {
+    out.extend_from_slice(format!("{{\"id\":\"{}\",\"name\":", member.id).as_bytes());
+    json::string(out, member.name.as_bytes());
+    out.extend_from_slice(b",\"peerURLs\":");
+    json::strings(out, &member.peer_urls);
+    out.extend_from_slice(b",\"clientURLs\":");
+    json::strings(out, &member.client_urls);
+    out.push(b'}');
+}
+
+fn no_content() -> Answer {
+    let mut answer = Answer::default();
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    answer
+}
+
+fn no_such(member: MemberId) -> Answer {
+    respond::message(StatusCode::NOT_FOUND, format!("No such member: {member}"))
+}
+
+fn exists() -> Answer {
+    respond::message(StatusCode::CONFLICT, "membership: peerURL exists")
+}
+
+/// Why a change of the members was not made. The statuses are etcd's; where etcd says no more than that there was an
+/// error inside, the reason is given.
+fn refused(error: &Error, member: MemberId) -> Answer {
+    match error {
+        Error::Alone => alone(),
+        Error::Denied { reason: Denied::NoSuchMember } => no_such(member),
+        Error::Denied { reason: Denied::Exists } => exists(),
+        error => respond::message(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    }
 }
 
 /// What a store that is alone says to who would change that.

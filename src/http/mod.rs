@@ -33,6 +33,7 @@ mod json;
 mod keys;
 mod limits;
 mod members;
+mod membership;
 mod metrics;
 mod moment;
 mod names;

@@ -3,23 +3,32 @@
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
+use tokio::time::timeout;
 
 use super::front::Front;
 use super::json;
+use super::membership::Membership;
 use super::moment;
 use super::respond::{self, Answer};
 
 /// The version of etcd whose API this is, as clients ask for it.
 const VERSION: &str = r#"{"etcdserver":"3.4.23","etcdcluster":"3.4.0"}"#;
 
+/// How long a member that is well may take to hear from its leader.
+const HEALTH_PATIENCE: Duration = Duration::from_secs(1);
+
 impl Front {
     pub(super) fn version(&self) -> Answer {
         respond::json(StatusCode::OK, VERSION)
     }
 
-    /// Whether writes can be taken.
+    /// Whether this member can serve: alone, that nothing is wrong with it; in a cluster, that a leader answers it soon.
     pub(super) async fn health(&self) -> Answer {
-        if self.status().await.problems.is_empty() {
+        let is_well = match self.store().latest() {
+            None => self.status().await.problems.is_empty(),
+            Some(latest) => matches!(timeout(HEALTH_PATIENCE, latest).await, Ok(Ok(()))),
+        };
+        if is_well {
             respond::text(StatusCode::OK, r#"{"health":"true"}"#)
         } else {
             respond::error_text(StatusCode::SERVICE_UNAVAILABLE, "{\"health\":\"false\"}\n")
@@ -28,7 +37,8 @@ impl Front {
 
     /// The URLs that clients may use.
     pub(super) fn machines(&self) -> Answer {
-        let mut urls = self.profile().client_urls.clone();
+        let members = self.membership().members;
+        let mut urls: Vec<_> = members.into_iter().flat_map(|member| member.client_urls).collect();
         urls.sort_unstable();
         respond::text(StatusCode::OK, urls.join(", "))
     }
@@ -37,14 +47,17 @@ impl Front {
         respond::json(StatusCode::OK, self.stats().body(self.store()))
     }
 
-    /// Alone, the member leads a cluster of one, and has sent and received nothing.
+    /// This member. How much it has sent and received is not counted by appends, as etcd does.
     pub(super) fn stats_self(&self) -> Answer {
+        let (me, Membership { members, leader }) = (self.member_id(), self.membership());
+        let name = members.iter().find(|member| member.id == me).map_or("", |member| member.name.as_str());
+        let state = if leader == Some(me) { "StateLeader" } else { "StateFollower" };
+        let leader = leader.map_or_else(|| "0".to_owned(), |leader| leader.to_string());
         let mut out = b"{\"name\":".to_vec();
-        json::string(&mut out, self.profile().name.as_bytes());
-        out.extend_from_slice(format!(",\"id\":\"{}\"", self.member_id()).as_bytes());
-        out.extend_from_slice(b",\"state\":\"StateLeader\",\"startTime\":\"");
+        json::string(&mut out, name.as_bytes());
+        out.extend_from_slice(format!(",\"id\":\"{me}\",\"state\":\"{state}\",\"startTime\":\"").as_bytes());
         moment::rfc3339(&mut out, self.started());
-        out.extend_from_slice(format!("\",\"leaderInfo\":{{\"leader\":\"{}\"", self.member_id()).as_bytes());
+        out.extend_from_slice(format!("\",\"leaderInfo\":{{\"leader\":\"{leader}\"").as_bytes());
         let uptime = go_duration(self.store().now().since(self.started()));
         out.extend_from_slice(format!(",\"uptime\":\"{uptime}\",\"startTime\":\"").as_bytes());
         moment::rfc3339(&mut out, self.started());
@@ -52,8 +65,19 @@ impl Front {
         respond::json(StatusCode::OK, out)
     }
 
+    /// Who follows, and how many entries of the log each has: only the leader knows.
     pub(super) fn stats_leader(&self) -> Answer {
-        respond::json(StatusCode::OK, format!("{{\"leader\":\"{}\",\"followers\":{{}}}}", self.member_id()))
+        let (me, Membership { members, leader }) = (self.member_id(), self.membership());
+        if leader != Some(me) {
+            return respond::message(StatusCode::FORBIDDEN, "not current leader");
+        }
+        let (index, _) = self.store().position();
+        let followers = members.iter().filter(|member| member.id != me).map(|member| {
+            let has = index.get().saturating_sub(member.lag.unwrap_or(index.get()));
+            format!("\"{}\":{{\"counts\":{{\"success\":{has}}}}}", member.id)
+        });
+        let followers = followers.collect::<Vec<_>>().join(",");
+        respond::json(StatusCode::OK, format!("{{\"leader\":\"{me}\",\"followers\":{{{followers}}}}}"))
     }
 
     /// Answers what stands beside the keys and knows only one kind of question.

@@ -86,6 +86,10 @@ impl From<Error> for Refusal {
                 Self::bad_request(210, error.to_string()).with_status(StatusCode::PAYLOAD_TOO_LARGE)
             }
             Error::InvalidKey { reason, .. } => Self::bad_request(209, format!("the key {reason}")),
+            Error::Unavailable { may_have_applied: true, cause } => {
+                Self::bad_request(300, format!("{error}: {cause}"))
+            }
+            Error::Unavailable { cause, .. } => Self::bad_request(300, cause.to_string()),
             _ => Self::bad_request(300, error.to_string()),
         }
     }

@@ -32,6 +32,11 @@ impl Store {
         Reading { node, index, now: self.now() }
     }
 
+    /// Done when what is read afterwards is the newest there is anywhere; `None` where it always is.
+    pub(crate) fn latest(&self) -> Option<Pending<()>> {
+        self.member().latest()
+    }
+
     /// Hands in a command as it is, if it is within the limits.
     pub(crate) fn submit(&self, command: Command) -> Pending<Arc<Change>> {
         match self.limit_command(&command) {

@@ -27,7 +27,8 @@ pub(crate) enum ClusterState {
         when what is under way is answered.\n\nExamples:\n  spinney serve\n  spinney serve --name n1 --data-dir \
         /var/lib/spinney --listen-client-urls http://10.0.0.1:2379\n  spinney serve --listen-client-urls \
         https://0.0.0.0:2379 --advertise-client-urls https://db.example.com:2379 \\\n      --cert-file server.pem \
-        --key-file server.key"
+        --key-file server.key\n  spinney serve --name n1 --listen-client-urls http://127.0.0.1:2379 \\\n      --listen-peer-urls \
+        http://127.0.0.1:2380 \\\n      --initial-cluster n1=http://127.0.0.1:2380,n2=http://127.0.0.1:12380,n3=http://127.0.0.1:22380"
 )]
 pub(crate) struct Serve {
     /// What the member is called
@@ -68,19 +69,14 @@ pub(crate) struct Serve {
     #[arg(long, env = "ETCD_TRUSTED_CA_FILE", value_name = "FILE", help_heading = "Clients")]
     pub(crate) trusted_ca_file: Option<PathBuf>,
 
-    /// Where other members would be served; nothing listens there as long as the member is alone
-    #[arg(
-        long,
-        env = "ETCD_LISTEN_PEER_URLS",
-        value_name = "URLS",
-        default_value = "http://localhost:2380",
-        help_heading = "Cluster"
-    )]
-    pub(crate) listen_peer_urls: String,
-    /// The URLs that the member is listed with for its peers [default: http://localhost:2380]
+    /// Where other members are served: one place. Naming it makes the member one of a cluster, of one to begin with
+    /// [default: http://localhost:2380 where there are other members, else nothing]
+    #[arg(long, env = "ETCD_LISTEN_PEER_URLS", value_name = "URL", help_heading = "Cluster")]
+    pub(crate) listen_peer_urls: Option<String>,
+    /// The URLs at which other members reach this one [default: those in --initial-cluster, or where it listens]
     #[arg(long, env = "ETCD_INITIAL_ADVERTISE_PEER_URLS", value_name = "URLS", help_heading = "Cluster")]
     pub(crate) initial_advertise_peer_urls: Option<String>,
-    /// The members that the cluster begins with, as NAME=URL separated by commas: this one alone, so far
+    /// The members that the cluster begins with, or those to join, as NAME=URL separated by commas
     #[arg(long, env = "ETCD_INITIAL_CLUSTER", value_name = "MEMBERS", help_heading = "Cluster")]
     pub(crate) initial_cluster: Option<String>,
     /// Whether the member begins a cluster or joins one
@@ -102,4 +98,17 @@ pub(crate) struct Serve {
         help_heading = "Cluster"
     )]
     pub(crate) initial_cluster_token: String,
+    /// What all members know and nobody else, at least 16 bytes: who does not know it is not listened to
+    #[arg(long, value_name = "FILE", help_heading = "Cluster")]
+    pub(crate) peer_secret_file: Option<PathBuf>,
+    /// Serve members beyond this machine without a secret: whoever reaches that port can do anything to the data
+    #[arg(long, help_heading = "Cluster")]
+    pub(crate) allow_insecure_peers: bool,
+    /// How often a leader says that it is there, in milliseconds [default: 50]
+    #[arg(long, env = "ETCD_HEARTBEAT_INTERVAL", value_name = "MS", help_heading = "Cluster")]
+    pub(crate) heartbeat_interval: Option<u64>,
+    /// How long a member waits at least for its leader before it stands for election, in milliseconds; at most twice as
+    /// long [default: 300]
+    #[arg(long, env = "ETCD_ELECTION_TIMEOUT", value_name = "MS", help_heading = "Cluster")]
+    pub(crate) election_timeout: Option<u64>,
 }

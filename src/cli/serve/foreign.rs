@@ -15,10 +15,10 @@ enum Fate {
 use Fate::{Idle, Refused};
 
 const SNAPSHOTS: &str = "snapshots are taken when the log has grown to 64 MiB, and old files are reused";
-const PEERS: &str = "there are no peers as long as the member is alone";
+const PEER_TLS: &str = "members prove who they are with --peer-secret-file, and do not encrypt what they say";
 const V3: &str = "it is about etcd's v3 API, which is not served";
 const LOGGING: &str = "the log is lines of text on stderr";
-const DISCOVERY: &str = "a cluster of several members is not served yet, so there is nobody to discover";
+const DISCOVERY: &str = "there is nobody to discover members from; name them with --initial-cluster";
 
 /// The flags: name, whether a value follows, fate.
 const FLAGS: &[(&str, bool, Fate)] = &[
@@ -26,16 +26,14 @@ const FLAGS: &[(&str, bool, Fate)] = &[
     ("snapshot-count", true, Idle(SNAPSHOTS)),
     ("max-snapshots", true, Idle(SNAPSHOTS)),
     ("max-wals", true, Idle(SNAPSHOTS)),
-    ("heartbeat-interval", true, Idle(PEERS)),
-    ("election-timeout", true, Idle(PEERS)),
-    ("initial-election-tick-advance", false, Idle(PEERS)),
-    ("pre-vote", false, Idle(PEERS)),
-    ("strict-reconfig-check", false, Idle(PEERS)),
-    ("peer-cert-file", true, Idle(PEERS)),
-    ("peer-key-file", true, Idle(PEERS)),
-    ("peer-client-cert-auth", false, Idle(PEERS)),
-    ("peer-trusted-ca-file", true, Idle(PEERS)),
-    ("peer-auto-tls", false, Idle(PEERS)),
+    ("initial-election-tick-advance", false, Idle("the first election waits no longer than others")),
+    ("pre-vote", false, Idle("who stands for election always asks first whether it could win")),
+    ("strict-reconfig-check", false, Idle("a change that would lose the majority is always refused")),
+    ("peer-cert-file", true, Refused(PEER_TLS)),
+    ("peer-key-file", true, Refused(PEER_TLS)),
+    ("peer-client-cert-auth", false, Refused(PEER_TLS)),
+    ("peer-trusted-ca-file", true, Refused(PEER_TLS)),
+    ("peer-auto-tls", false, Refused(PEER_TLS)),
     ("quota-backend-bytes", true, Idle(V3)),
     ("auto-compaction-mode", true, Idle(V3)),
     ("auto-compaction-retention", true, Idle(V3)),

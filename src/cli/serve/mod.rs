@@ -2,6 +2,7 @@
 
 pub(super) mod foreign;
 mod listen;
+mod peers;
 mod plan;
 
 use std::path::Path;
@@ -13,6 +14,7 @@ use crate::cli::args::Serve;
 use crate::cli::failure::{Failure, explain};
 use crate::error::Error;
 use crate::http::Server;
+use crate::net::NetError;
 use crate::store::{Status, Store};
 use crate::wal::WalError;
 use plan::Plan;
@@ -29,12 +31,20 @@ pub(super) fn run(serve: &Serve, notes: &[String]) -> Result<(), Failure> {
     let runtime = runtime::Builder::new_multi_thread().enable_all().thread_name("spinney-http").build();
     let runtime = runtime.map_err(|error| Failure::plain(format_args!("cannot start: {error}")))?;
     let listeners = listen::bind(&plan.listen).map_err(Failure::plain)?;
-    let store = open(&plan)?;
+    let client_urls = plan.advertised(&listeners);
+    let store = open(&plan, &client_urls)?;
     let Status { index, files, .. } = store.status();
     log(&format!("{} is open: {files} keys, index {}", plan.data_dir.display(), index.get()));
+    if let Some(cluster) = store.cluster() {
+        let (id, member, address) = (cluster.id(), cluster.this(), cluster.address());
+        log(&format!(
+            "member {} has id {member} in cluster {id}, and serves members on {address}",
+            plan.name
+        ));
+    }
 
     let server = Server::new(store.clone()).name(plan.name.clone()).cors(plan.cors.clone());
-    let server = server.client_urls(plan.advertised(&listeners)).peer_urls(plan.peer_urls.clone());
+    let server = server.client_urls(client_urls).peer_urls(plan.peers.urls.clone());
     let server =
         listeners.iter().try_fold(server, |server, listener| listener.serve(server, plan.tls.as_ref()));
     let server = server.map_err(|error| Failure::plain(format_args!("cannot serve: {error}")))?;
@@ -67,15 +77,18 @@ fn until_signal() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-fn open(plan: &Plan) -> Result<Store, Failure> {
+fn open(plan: &Plan, client_urls: &[String]) -> Result<Store, Failure> {
     if is_etcd(&plan.data_dir) {
         return Err(Failure::plain(format_args!(
             "{} is a data directory of etcd's, which cannot be read; `spinney export` and `import` bring keys over",
             plan.data_dir.display()
         )));
     }
-    let opened = Store::builder().dir(&plan.data_dir).durability(plan.durability).open();
-    opened.map_err(|error| Failure::plain(refused(&plan.data_dir, &error)))
+    let mut builder = Store::builder().dir(&plan.data_dir).durability(plan.durability);
+    if let Some(membership) = &plan.peers.membership {
+        builder = membership.build(builder, client_urls).map_err(Failure::plain)?;
+    }
+    builder.open().map_err(|error| Failure::plain(refused(&plan.data_dir, &error)))
 }
 
 /// Whether etcd keeps its data at `path`.
@@ -84,7 +97,20 @@ fn is_etcd(path: &Path) -> bool {
 }
 
 fn refused(path: &Path, error: &Error) -> String {
+    let flag = match error {
+        Error::InvalidSetting { setting: "listen", .. } => Some("--listen-peer-urls"),
+        Error::InvalidSetting { setting: "advertise", .. } => Some("--initial-advertise-peer-urls"),
+        Error::InvalidSetting { setting: "election_timeout", .. } => Some("--election-timeout"),
+        _ => None,
+    };
+    if let (Some(flag), Error::InvalidSetting { reason, .. }) = (flag, error) {
+        return format!("{flag} {reason}");
+    }
     let hint = match error {
+        Error::Net(NetError::Insecure { .. }) => {
+            "; name a file with --peer-secret-file, or accept the danger with --allow-insecure-peers"
+        }
+        Error::NotJoined { .. } => "; --initial-cluster names the members that are asked",
         Error::Log(WalError::InUse { .. }) => "; is a server running on it?",
         _ => "",
     };

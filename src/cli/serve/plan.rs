@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use super::listen::{Listener, Url};
-use crate::cli::args::{ClusterState, Durability as DurabilityFlag, Serve};
+use super::peers::Peers;
+use crate::cli::args::{Durability as DurabilityFlag, Serve};
 use crate::http::Cors;
 use crate::member::Durability;
 
@@ -15,7 +16,7 @@ pub(super) struct Plan {
     pub(super) listen: Vec<Url>,
     /// `None` for those where clients are served.
     advertise: Option<Vec<String>>,
-    pub(super) peer_urls: Vec<String>,
+    pub(super) peers: Peers,
     pub(super) cors: Cors,
     pub(super) tls: Option<Tls>,
     /// What is odd, though it can be done.
@@ -47,20 +48,27 @@ impl Plan {
                  where they reach this member"
             ));
         }
-        let peer_urls = peers(serve)?;
+        let peers = Peers::of(serve)?;
+        let durability = match serve.durability {
+            DurabilityFlag::Disk => Durability::Disk,
+            DurabilityFlag::Process if peers.membership.is_some() => {
+                return Err(
+                    "--durability process is for a member alone: others count on what it says is on disk"
+                        .to_owned(),
+                );
+            }
+            DurabilityFlag::Process => Durability::Process,
+        };
         let (tls, warnings) = tls(serve, &listen)?;
         let name = serve.name.clone();
         let data_dir = serve.data_dir.clone().filter(|path| !path.as_os_str().is_empty());
         Ok(Self {
             data_dir: data_dir.unwrap_or_else(|| PathBuf::from(format!("{name}.spinney"))),
             name,
-            durability: match serve.durability {
-                DurabilityFlag::Disk => Durability::Disk,
-                DurabilityFlag::Process => Durability::Process,
-            },
+            durability,
             listen,
             advertise: advertise.map(|urls| urls.iter().map(Url::to_string).collect()),
-            peer_urls,
+            peers,
             cors: cors(&serve.cors)?,
             tls,
             warnings,
@@ -78,47 +86,6 @@ fn urls(flag: &str, text: &str) -> Result<Vec<Url>, String> {
     let urls =
         text.split(',').map(|url| Url::parse(url.trim()).map_err(|why| format!("--{flag} {url:?}: {why}")));
     urls.collect()
-}
-
-/// The URLs of this member among its peers, which it has none of yet.
-fn peers(serve: &Serve) -> Result<Vec<String>, String> {
-    urls("listen-peer-urls", &serve.listen_peer_urls)?;
-    let own = serve.initial_advertise_peer_urls.as_deref();
-    let own = own.unwrap_or("http://localhost:2380");
-    let own: Vec<_> = urls("initial-advertise-peer-urls", own)?.iter().map(Url::to_string).collect();
-    if serve.initial_cluster_state == ClusterState::Existing {
-        return Err("--initial-cluster-state existing: joining a cluster is not possible yet".to_owned());
-    }
-    let Some(members) = &serve.initial_cluster else { return Ok(own) };
-    let mut named = Vec::new();
-    for member in members.split(',').map(str::trim) {
-        let Some((name, url)) = member.split_once('=') else {
-            return Err(format!("--initial-cluster {member:?}: should be NAME=URL, separated by commas"));
-        };
-        let url = Url::parse(url).map_err(|why| format!("--initial-cluster {member:?}: {why}"))?;
-        named.push((name, url.to_string()));
-    }
-    if let Some((other, _)) = named.iter().find(|(name, _)| *name != serve.name) {
-        let name = &serve.name;
-        return Err(match named.iter().any(|(member, _)| member == name) {
-            true => format!(
-                "--initial-cluster names {other} beside {name}: a cluster of several members is not served yet; begin \
-                 with --initial-cluster {name}=URL alone"
-            ),
-            false => format!("--initial-cluster does not name this member, which --name calls {name}"),
-        });
-    }
-    let mut named: Vec<_> = named.into_iter().map(|(_, url)| url).collect();
-    let mut sorted = own.clone();
-    named.sort_unstable();
-    sorted.sort_unstable();
-    match &serve.initial_advertise_peer_urls {
-        Some(given) if named != sorted => Err(format!(
-            "--initial-cluster has {} for this member, --initial-advertise-peer-urls has {given}",
-            named.join(",")
-        )),
-        _ => Ok(named),
-    }
 }
 
 fn tls(serve: &Serve, listen: &[Url]) -> Result<(Option<Tls>, Vec<String>), String> {

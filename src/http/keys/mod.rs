@@ -82,7 +82,10 @@ impl Front {
 
     async fn answer(&self, asked: Asked) -> Result<Answer, Refusal> {
         match asked {
-            Asked::Get { key, recursive } => {
+            Asked::Get { key, recursive, latest } => {
+                if latest && let Some(latest) = self.store().latest() {
+                    latest.await?;
+                }
                 let Reading { node, index, now } = self.store().read(&key);
                 self.stats().count(Kind::Get, node.is_ok());
                 let body = listing(node?, recursive, now).await;

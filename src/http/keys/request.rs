@@ -16,9 +16,17 @@ const TTL_SECONDS_MAX: u64 = i64::MAX as u64 / 1_000_000_000;
 /// What a request asks for.
 #[derive(Debug)]
 pub(super) enum Asked {
-    Get { key: Key, recursive: bool },
+    Get {
+        key: Key,
+        recursive: bool,
+        /// Whether it must see everything that was answered before, to anybody.
+        latest: bool,
+    },
     Watch(Asking),
-    Write { command: Command, no_value: bool },
+    Write {
+        command: Command,
+        no_value: bool,
+    },
 }
 
 /// What a watch asks for.
@@ -117,7 +125,8 @@ impl Request {
                 let Self { stream, since, .. } = self;
                 return Ok(Asked::Watch(Asking { key, recursive, stream, since }));
             }
-            Method::GET | Method::HEAD => return Ok(Asked::Get { key, recursive }),
+            Method::GET => return Ok(Asked::Get { key, recursive, latest: self.quorum }),
+            Method::HEAD => return Ok(Asked::Get { key, recursive, latest: false }),
             Method::DELETE => Command::Delete(Delete { key, dir, recursive, condition: self.condition }),
             Method::POST => {
                 let value = Value::new(self.value);

@@ -58,6 +58,8 @@ pub(super) struct Joining {
     /// How this member is called and reached.
     contact: Contact,
     stays_learner: bool,
+    /// Whether all know how this member is called and reached. What others say of it afterwards holds until it starts again.
+    is_introduced: bool,
     ticks: u64,
     /// Those that are in the newest configuration, until it is agreed on.
     coming: Vec<(MemberId, JoinRequest, Instant)>,
@@ -67,7 +69,7 @@ pub(super) struct Joining {
 
 impl Joining {
     pub(super) fn new(contact: Contact, stays_learner: bool) -> Self {
-        Self { contact, stays_learner, ticks: 0, coming: Vec::new(), again: Vec::new() }
+        Self { contact, stays_learner, is_introduced: false, ticks: 0, coming: Vec::new(), again: Vec::new() }
     }
 }
 
@@ -87,9 +89,28 @@ impl Core {
         if namesake == Some(self.replica.identity().member) {
             return refuse(asked, format!("{:?} is the name of the member that was asked", contact.name));
         }
-        let changes = namesake.map(Change::Remove).into_iter().chain([Change::Add(contact)]).collect();
-        let request = Request::Change { changes, expected: None };
+        let request = match namesake.is_none().then(|| self.place_kept_for(&contact)).flatten() {
+            // Only if nobody else has taken it meanwhile.
+            Some(member) => Request::Change {
+                changes: vec![Change::Update(member, contact)],
+                expected: Some(self.replica.raft().config_index()),
+            },
+            None => Request::Change {
+                changes: namesake.map(Change::Remove).into_iter().chain([Change::Add(contact)]).collect(),
+                expected: None,
+            },
+        };
         self.begin_new(Waiter::Join { request, asked });
+    }
+
+    /// The member that was added for whoever is reached like this, and has never been started: it has no name.
+    fn place_kept_for(&self, contact: &Contact) -> Option<MemberId> {
+        let is_meant = |kept: &Contact| {
+            let is_named = kept.peer_addresses.iter().any(|address| contact.peer_addresses.contains(address));
+            kept.name.is_empty() && is_named
+        };
+        let contacts = &self.replica.raft().config().contacts;
+        contacts.iter().find(|(_, kept)| is_meant(kept)).map(|(member, _)| *member)
     }
 
     /// What the leader says to somebody's wish to join.
@@ -100,11 +121,19 @@ impl Core {
         told: Result<Granted, Denied>,
         deadline: Instant,
     ) {
+        let kept = match &request {
+            Request::Change { changes, .. } => match changes.first() {
+                Some(Change::Update(member, _)) => Some(*member),
+                _ => None,
+            },
+            Request::Transfer(_) => None,
+        };
         match told {
-            Ok(Granted::Change { added: Some(member), .. }) => {
-                self.joining.coming.push((member, asked, deadline));
-            }
-            Ok(_) => refuse(asked, "the leader has not understood".to_owned()),
+            Ok(Granted::Change { added, .. }) => match added.or(kept) {
+                Some(member) => self.joining.coming.push((member, asked, deadline)),
+                None => refuse(asked, "the leader has not understood".to_owned()),
+            },
+            Ok(Granted::Transfer { .. }) => refuse(asked, "the leader has not understood".to_owned()),
             Err(Denied::NotNow | Denied::NoLeader | Denied::WouldLoseQuorum) => {
                 self.joining.again.push((request, asked, deadline));
             }
@@ -125,7 +154,10 @@ impl Core {
         let raft = self.replica.raft();
         let (me, config) = (raft.id(), raft.applied_config());
         let Some(known) = config.contacts.get(&me) else { return };
-        let change = if *known != self.joining.contact {
+        if *known == self.joining.contact {
+            self.joining.is_introduced = true;
+        }
+        let change = if !self.joining.is_introduced {
             Change::Update(me, self.joining.contact.clone())
         } else if config.learners.contains(&me) && !self.joining.stays_learner {
             Change::Promote(me)
@@ -153,7 +185,8 @@ impl Core {
         let (cluster, now) = (self.replica.identity().cluster, Clock::in_(Duration::ZERO));
         let coming = std::mem::take(&mut self.joining.coming);
         for (member, asked, deadline) in coming {
-            if config.contains(member) {
+            // A place that was kept has a name from when it is taken.
+            if config.contacts.get(&member).is_some_and(|contact| !contact.name.is_empty()) {
                 asked.answer(codec::encode(&JoinAnswer::Welcome { cluster, member }));
             } else if deadline > now {
                 self.joining.coming.push((member, asked, deadline));

@@ -1,0 +1,236 @@
+//! Three `spinney serve` on loopback: real processes, real disks, clients from all sides, kill -9.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so")]
+
+#[path = "http/client.rs"]
+#[allow(dead_code, reason = "others use more of it")]
+mod client;
+#[path = "processes/cluster.rs"]
+mod cluster;
+#[path = "processes/load.rs"]
+mod load;
+#[path = "processes/readme.rs"]
+mod readme;
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
+
+use cluster::{Cluster, call, json, spinney, url};
+use load::{Acknowledged, Load};
+use support::wait_until;
+
+/// How many more writes are to be acknowledged between two blows, and after each.
+const PROGRESS: usize = 40;
+
+#[test]
+fn nothing_acknowledged_is_lost_while_leaders_are_killed_and_frozen() {
+    let mut cluster = Cluster::of_three(&[]);
+    let load = Load::new(cluster.addresses());
+    let last = OnceLock::new();
+    let (written, seen) = std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..4)
+            .map(|client| {
+                scope.spawn({
+                    let load = &load;
+                    move || load.write(client)
+                })
+            })
+            .collect();
+        let watcher = scope.spawn(|| load.watch(&|| last.get().copied()));
+        let progress = |what: &str| {
+            let before = load.acknowledged.load(Ordering::Relaxed);
+            wait_until(what, || load.acknowledged.load(Ordering::Relaxed) >= before + PROGRESS);
+        };
+        for round in 0..6 {
+            progress("writes before a blow");
+            let leader = cluster.leader(&[0, 1, 2]);
+            if round % 2 == 0 {
+                cluster.kill(leader);
+                progress("writes without the leader that was killed");
+                cluster.start(leader, "new");
+            } else {
+                cluster.signal(leader, "STOP");
+                progress("writes without the leader that is frozen");
+                cluster.signal(leader, "CONT");
+            }
+            cluster.wait_until_well();
+        }
+        load.has_ended.store(true, Ordering::Release);
+        let written: Vec<_> = writers.into_iter().map(|writer| writer.join().unwrap()).collect();
+        // Nothing is under way any more: what a quorum has now is all there will be.
+        wait_until("the end marker", || cluster.set(0, "/queue/end", "1"));
+        let end = cluster.ask(0, "GET", "/v2/keys/queue/end?quorum=true", None).unwrap();
+        last.set(json(&end)["node"]["modifiedIndex"].as_u64().unwrap()).unwrap();
+        (written, watcher.join().unwrap())
+    });
+
+    // All members have the same, to the byte.
+    let everything = "/v2/keys/?recursive=true&quorum=true";
+    let all: Vec<_> = (0..3).map(|member| cluster.ask(member, "GET", everything, None).unwrap()).collect();
+    assert!(all.iter().all(|reply| reply.head.status == 200 && reply.body == all[0].body));
+
+    let queue = json(&call(cluster.members[0].clients, "GET", "/v2/keys/queue", None).unwrap());
+    let nodes = queue["node"]["nodes"].as_array().unwrap();
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let kept: BTreeMap<_, _> = nodes.iter().map(|node| (text(&node["key"]), text(&node["value"]))).collect();
+    let values: BTreeSet<_> = kept.values().collect();
+    assert_eq!(values.len(), nodes.len(), "a write was done twice");
+    for writes in &written {
+        assert!(writes.windows(2).all(|pair| pair[0].key < pair[1].key), "out of order");
+        for Acknowledged { value, key, index } in writes {
+            assert_eq!(kept.get(key), Some(value), "acknowledged at {index}, and lost");
+        }
+    }
+    assert!(written.iter().all(|writes| !writes.is_empty()), "somebody never got through");
+
+    // What is there now was told to the watcher, once and in order, or it was told of a gap.
+    assert!(seen.events.windows(2).all(|pair| pair[0].0 < pair[1].0), "not in order");
+    let told: BTreeSet<_> = seen.events.iter().map(|(_, key)| key.as_str()).collect();
+    let ends = seen.events.iter().filter(|(_, key)| key == "/queue/end").count();
+    assert_eq!(told.len() - 1, seen.events.len() - ends, "told twice");
+    for node in nodes {
+        let (key, index) = (node["key"].as_str().unwrap(), node["modifiedIndex"].as_u64().unwrap());
+        let is_in_gap = seen.gaps.iter().any(|&(from, to)| (from..=to).contains(&index));
+        assert!(told.contains(key) || is_in_gap, "{key} at {index} was never told");
+    }
+    assert!(told.len() > nodes.len() / 2, "the watcher missed most: {:?}", seen.gaps);
+}
+
+#[test]
+fn a_minority_refuses_writes_and_says_so() {
+    let mut cluster = Cluster::of_three(&[]);
+    assert!(cluster.set(0, "/a", "1"));
+    let survivor = (cluster.leader(&[0]) + 1) % 3;
+    let others: Vec<_> = (0..3).filter(|&member| member != survivor).collect();
+    wait_until("the survivor has it", || cluster.value(survivor, "/a").is_some());
+    others.iter().for_each(|&member| cluster.kill(member));
+
+    for (method, target, form) in
+        [("PUT", "/v2/keys/a", Some("value=2")), ("GET", "/v2/keys/a?quorum=true", None)]
+    {
+        let reply = cluster.ask(survivor, method, target, form).unwrap();
+        assert_eq!(reply.head.status, 500, "{}", reply.text());
+        assert_eq!(json(&reply)["errorCode"], 300, "{}", reply.text());
+    }
+    assert_eq!(cluster.value(survivor, "/a").as_deref(), Some("1"), "what is here can be read");
+    let health = cluster.ask(survivor, "GET", "/health", None).unwrap();
+    assert_eq!((health.head.status, health.text().as_str()), (503, "{\"health\":\"false\"}\n"));
+    let leader = cluster.ask(survivor, "GET", "/v2/members/leader", None).unwrap();
+    assert_eq!((leader.head.status, leader.text().as_str()), (503, r#"{"message":"During election"}"#));
+    let endpoint = url(cluster.members[survivor].clients);
+    let output = spinney().args(["--endpoints", &endpoint, "cluster-health"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(5));
+    assert!(String::from_utf8_lossy(&output.stdout).ends_with("cluster is unavailable\n"));
+
+    cluster.start(others[0], "new");
+    wait_until("two of three take writes", || cluster.set(survivor, "/a", "3"));
+    assert_eq!(cluster.value(others[0], "/a?quorum=true").as_deref(), Some("3"));
+}
+
+/// `spinney member …` at a member, which must go well.
+fn member(cluster: &Cluster, at: usize, words: &[&str]) -> String {
+    let endpoint = url(cluster.members[at].clients);
+    let output =
+        spinney().args(["--endpoints", &endpoint, "--no-sync", "member"]).args(words).output().unwrap();
+    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn members_come_and_go_while_others_write() {
+    let mut cluster = Cluster::of_three(&[]);
+    let load = Load::new(cluster.addresses());
+    let (written, rest) = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| load.write(0));
+        // A place is made, and taken by whoever is reached there.
+        let fourth = cluster.new_member();
+        let added = member(&cluster, 0, &["add", "n4", &url(cluster.members[fourth].peers)]);
+        assert!(added.contains("ETCD_INITIAL_CLUSTER_STATE=\"existing\""), "{added}");
+        let promised = cluster.listed(0).into_iter().find(|(name, _)| name.is_empty()).unwrap().1;
+        assert!(added.contains(&format!("with ID {promised} ")), "{added}");
+        cluster.start(fourth, "existing");
+        cluster.wait_until_well();
+        assert!(cluster.listed(fourth).contains(&("n4".to_owned(), promised)));
+        cluster.wait_until_whole(fourth);
+
+        // The leader goes, and another one leads.
+        let leader = cluster.leader(&[0]);
+        let id =
+            cluster.listed(0).into_iter().find(|(name, _)| *name == cluster.members[leader].name).unwrap().1;
+        let rest: Vec<_> = (0..4).filter(|&member| member != leader).collect();
+        assert_eq!(
+            member(&cluster, rest[0], &["remove", &id]),
+            format!("Removed member {id} from cluster\n")
+        );
+        wait_until("the removed one is not well", || !cluster.is_well(leader));
+        cluster.kill(leader);
+        rest.iter().for_each(|&member| cluster.wait_until_whole(member));
+
+        // One that has lost its disk comes back under its name, as a new one.
+        let lost = rest[0];
+        let name = cluster.members[lost].name.clone();
+        let id_of = |cluster: &Cluster, at: usize| {
+            cluster.listed(at).into_iter().find(|(other, _)| *other == name).map(|(_, id)| id)
+        };
+        let before = id_of(&cluster, rest[1]).unwrap();
+        cluster.kill(lost);
+        std::fs::remove_dir_all(cluster.data(lost)).unwrap();
+        wait_until("a leader beside the one that was lost", || cluster.is_well(rest[1]));
+        cluster.start(lost, "existing");
+        cluster.wait_until_well();
+        assert_ne!(id_of(&cluster, rest[1]).unwrap(), before);
+
+        let beyond = load.acknowledged.load(Ordering::Relaxed) + 10;
+        wait_until("writes go on", || load.acknowledged.load(Ordering::Relaxed) >= beyond);
+        load.has_ended.store(true, Ordering::Release);
+        assert_eq!(cluster.listed(rest[2]).len(), 3);
+        for &member in &rest {
+            assert!(cluster.set(member, &format!("/through/{member}"), "1"));
+        }
+        let everything = "/v2/keys/through?quorum=true";
+        for &member in &rest {
+            let listing = json(&cluster.ask(member, "GET", everything, None).unwrap());
+            assert_eq!(listing["node"]["nodes"].as_array().unwrap().len(), 3);
+        }
+        (writer.join().unwrap(), rest)
+    });
+    for Acknowledged { value, key, .. } in &written {
+        assert_eq!(cluster.value(rest[2], &format!("{key}?quorum=true")).as_deref(), Some(value.as_str()));
+    }
+}
+
+#[test]
+fn whoever_does_not_know_the_secret_stays_outside() {
+    let directory = support::directory();
+    let secret = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (right, wrong) =
+        (secret("right", "a secret of many words\n"), secret("wrong", "another one of many words"));
+    let cluster = Cluster::of_three(&["--peer-secret-file", &right]);
+    assert!(cluster.set(1, "/a", "1"));
+
+    let refused = |words: &[&str]| {
+        let mut command = spinney();
+        command.args(["serve", "--name", "n4", "--listen-client-urls", "http://127.0.0.1:0", "--data-dir"]);
+        let output = command.arg(directory.path().join("n4")).args(words).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let existing = ["--initial-cluster-state", "existing", "--initial-cluster", &cluster.initial_cluster()];
+    let own = ["--listen-peer-urls", "127.0.0.1:0"];
+    let said = refused(&[&existing[..], &own, &["--peer-secret-file", &wrong]].concat());
+    assert!(said.contains("no member has let this one in"), "{said}");
+    let said = refused(&[&existing[..], &own].concat());
+    assert!(said.contains("no member has let this one in"), "{said}");
+    let said = refused(&["--listen-peer-urls", "0.0.0.0:0", "--initial-advertise-peer-urls", "127.0.0.1:1"]);
+    assert!(said.contains("--allow-insecure-peers"), "{said}");
+    let short = secret("short", "short");
+    let said = refused(&[&own[..], &["--peer-secret-file", &short]].concat());
+    assert!(said.contains("has 5 bytes and wants at least 16"), "{said}");
+    assert_eq!(cluster.listed(0).len(), 3);
+}

@@ -1,0 +1,221 @@
+//! Members that are processes of their own: started, killed, frozen, and asked over HTTP.
+
+use std::fs::{self, File};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::client::{Client, Reply};
+use crate::support::{directory, wait_until};
+
+/// How long one request may take before somebody else is asked: more than a member lets a request wait.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A place on a loopback address that only this cluster uses: so nobody takes a port while its member is down.
+fn free_address(host: &str) -> SocketAddr {
+    TcpListener::bind((host, 0)).unwrap().local_addr().unwrap()
+}
+
+/// A loopback address for each cluster of each process.
+pub(crate) fn own_host() -> String {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let [low, high, ..] = std::process::id().to_le_bytes();
+    format!("127.{}.{high}.{}", NEXT.fetch_add(1, Ordering::Relaxed), low.clamp(1, 254))
+}
+
+/// A member, running or not.
+pub(crate) struct Member {
+    pub(crate) name: String,
+    pub(crate) clients: SocketAddr,
+    pub(crate) peers: SocketAddr,
+    child: Option<Child>,
+}
+
+/// Members that are told of each other.
+pub(crate) struct Cluster {
+    pub(crate) members: Vec<Member>,
+    host: String,
+    directory: TempDir,
+    flags: Vec<String>,
+}
+
+pub(crate) fn spinney() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_spinney"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().to_ascii_lowercase().starts_with("etcd") {
+            command.env_remove(&name);
+        }
+    }
+    command
+}
+
+/// The URL of a place.
+pub(crate) fn url(address: SocketAddr) -> String {
+    format!("http://{address}")
+}
+
+impl Cluster {
+    /// Three members that found a cluster, and serve.
+    pub(crate) fn of_three(flags: &[&str]) -> Self {
+        let flags = flags.iter().map(|&flag| flag.to_owned()).collect();
+        let mut cluster = Self { members: Vec::new(), host: own_host(), directory: directory(), flags };
+        for _ in 0..3 {
+            cluster.new_member();
+        }
+        (0..3).for_each(|member| cluster.start(member, "new"));
+        cluster.wait_until_well();
+        cluster
+    }
+
+    /// One more, that is not started yet.
+    pub(crate) fn new_member(&mut self) -> usize {
+        let (clients, peers) = (free_address(&self.host), free_address(&self.host));
+        let name = format!("n{}", self.members.len() + 1);
+        self.members.push(Member { name, clients, peers, child: None });
+        self.members.len() - 1
+    }
+
+    pub(crate) fn data(&self, member: usize) -> PathBuf {
+        self.directory.path().join(&self.members[member].name)
+    }
+
+    fn log(&self, member: usize) -> PathBuf {
+        self.directory.path().join(format!("{}.log", self.members[member].name))
+    }
+
+    /// What a member has said so far.
+    pub(crate) fn said(&self, member: usize) -> String {
+        fs::read_to_string(self.log(member)).unwrap_or_default()
+    }
+
+    pub(crate) fn initial_cluster(&self) -> String {
+        let each = self.members.iter().map(|member| format!("{}={}", member.name, url(member.peers)));
+        each.collect::<Vec<_>>().join(",")
+    }
+
+    /// Starts a member; it may take a moment until it serves.
+    pub(crate) fn start(&mut self, member: usize, state: &str) {
+        let log = File::options().create(true).append(true).open(self.log(member)).unwrap();
+        let mut command = spinney();
+        command.args(["serve", "--initial-cluster-state", state, "--data-dir"]).arg(self.data(member));
+        command.args(["--initial-cluster", &self.initial_cluster()]).args(&self.flags);
+        let Member { name, clients, peers, child } = &mut self.members[member];
+        command.args(["--name", name, "--listen-client-urls", &url(*clients)]);
+        command.args(["--listen-peer-urls", &url(*peers)]);
+        *child = Some(command.stdin(Stdio::null()).stderr(log).spawn().unwrap());
+    }
+
+    pub(crate) fn signal(&self, member: usize, signal: &str) {
+        let child = self.members[member].child.as_ref().unwrap();
+        let sent = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// kill -9.
+    pub(crate) fn kill(&mut self, member: usize) {
+        let mut child = self.members[member].child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.members.iter().map(|member| member.clients).collect()
+    }
+
+    pub(crate) fn ask(
+        &self,
+        member: usize,
+        method: &str,
+        target: &str,
+        form: Option<&str>,
+    ) -> io::Result<Reply> {
+        call(self.members[member].clients, method, target, form)
+    }
+
+    /// A key as a member has it.
+    pub(crate) fn value(&self, member: usize, target: &str) -> Option<String> {
+        let reply = self.ask(member, "GET", &format!("/v2/keys{target}"), None).ok()?;
+        Some(json(&reply)["node"]["value"].as_str()?.to_owned())
+    }
+
+    pub(crate) fn set(&self, member: usize, key: &str, value: &str) -> bool {
+        let form = format!("value={value}");
+        let reply = self.ask(member, "PUT", &format!("/v2/keys{key}"), Some(&form));
+        reply.is_ok_and(|reply| matches!(reply.head.status, 200 | 201))
+    }
+
+    pub(crate) fn is_well(&self, member: usize) -> bool {
+        self.ask(member, "GET", "/health", None).is_ok_and(|reply| reply.head.status == 200)
+    }
+
+    /// Waits until every member that runs is well.
+    pub(crate) fn wait_until_well(&self) {
+        for member in 0..self.members.len() {
+            if self.members[member].child.is_some() {
+                let name = &self.members[member].name;
+                wait_until(&format!("{name} is well; it said {}", self.said(member)), || {
+                    self.is_well(member)
+                });
+            }
+        }
+    }
+
+    /// Waits until a member has nothing to complain of: it has a vote, reaches all others, and no change is under way.
+    pub(crate) fn wait_until_whole(&self, member: usize) {
+        let name = &self.members[member].name;
+        wait_until(&format!("{name} has no problems"), || {
+            let metrics = self.ask(member, "GET", "/metrics", None);
+            metrics.is_ok_and(|metrics| metrics.text().contains("\nspinney_problems 0\n"))
+        });
+    }
+
+    /// The names and ids of the members, as one of them tells.
+    pub(crate) fn listed(&self, member: usize) -> Vec<(String, String)> {
+        let Ok(reply) = self.ask(member, "GET", "/v2/members", None) else { return Vec::new() };
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let members = json(&reply)["members"].as_array().cloned().unwrap_or_default();
+        members.iter().map(|member| (text(&member["name"]), text(&member["id"]))).collect()
+    }
+
+    /// Which member leads, as one of `members` tells who knows.
+    pub(crate) fn leader(&self, members: &[usize]) -> usize {
+        let mut leader = None;
+        wait_until("a leader", || {
+            leader = members.iter().find_map(|&member| {
+                let reply = self.ask(member, "GET", "/v2/members/leader", None).ok()?;
+                let told = json(&reply);
+                self.members.iter().position(|member| told["name"] == member.name.as_str())
+            });
+            leader.is_some()
+        });
+        leader.unwrap()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for member in &mut self.members {
+            if let Some(child) = &mut member.child {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+        }
+    }
+}
+
+/// One request on a connection of its own.
+pub(crate) fn call(to: SocketAddr, method: &str, target: &str, form: Option<&str>) -> io::Result<Reply> {
+    let mut client = Client::new(to)?;
+    client.stream().set_read_timeout(Some(PATIENCE))?;
+    client.call(method, target, form)
+}
+
+pub(crate) fn json(reply: &Reply) -> Value {
+    serde_json::from_slice(&reply.body).unwrap_or_default()
+}
