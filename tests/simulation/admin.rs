@@ -46,7 +46,12 @@ impl Admin {
 }
 
 impl World {
-    /// The administrator does something.
+    /// The newest configuration that is known to be committed, and its position.
+    pub(super) fn newest_config(&self) -> (LogIndex, &Config) {
+        (self.admin.config_index, &self.admin.config)
+    }
+
+    /// The administrator does something: now and then several things in one breath.
     pub(super) fn administer(&mut self) {
         let pause = 50 * MS + self.admin.random.exponential(if self.is_calm { 200 * MS } else { SECOND });
         self.after(pause, Event::Admin);
@@ -56,6 +61,14 @@ impl World {
             return;
         }
         let place = *self.admin.random.pick(&up);
+        let is_hasty = self.plan.has(Fault::Membership) && !self.is_calm && self.admin.random.one_in(4);
+        for _ in 0..if is_hasty { 4 } else { 1 } {
+            self.ask_for_change(place);
+        }
+    }
+
+    /// Asks a member for something.
+    pub(super) fn ask_for_change(&mut self, place: Place) {
         let Some(request) = self.next_request(place) else { return };
         let token = self.admin.next_token;
         self.admin.next_token += 1;
@@ -67,11 +80,16 @@ impl World {
         let replica = self.machines[place.0].replica.as_ref()?;
         let config = replica.raft().config().clone();
         let one = |change| Some(Request::Change { changes: vec![change], expected: None });
-        // Whoever has lost its disk goes first: until then nobody else may be lost.
-        if let Some(lost) = self.admin.condemned.iter().find(|member| config.contains(**member)) {
+        // Whoever has lost its disk goes first: until then whoever is left may be needed.
+        let is_member =
+            |member: &&MemberId| config.contains(**member) || self.admin.config.contains(**member);
+        if let Some(lost) = self.admin.condemned.iter().find(is_member) {
             return one(Change::Remove(*lost));
         }
-        if self.is_calm {
+        // Nor may anybody go while somebody may be lost who was not given up yet: a vote may be missed.
+        let is_sound =
+            |member: MemberId| self.places.get(&member).is_none_or(|place| self.is_dependable(*place));
+        if self.is_calm || !self.admin.config.members().all(is_sound) {
             return None;
         }
         let voters: Vec<MemberId> = config.voters.iter().copied().collect();
@@ -159,6 +177,9 @@ impl World {
                 self.require(condition != Condition::Sound, || {
                     format!("{member} says that it has lost data, and its disk is sound")
                 });
+                if condition == Condition::PutBack {
+                    self.coverage.reach("a disk that was put back was noticed");
+                }
                 self.machines[place.0].condition = Condition::Lost;
                 self.admin.condemned.insert(member);
             }

@@ -31,8 +31,10 @@ pub(super) struct Clients {
     next_token: u64,
     /// Calls that were not answered, and that no crash has ended.
     calls: BTreeMap<u64, Waiting>,
-    /// Whether each client waits for an answer.
-    waits: Vec<bool>,
+    /// For how many answers each client waits.
+    waits: Vec<usize>,
+    /// How many each of them waits for at most.
+    pipeline: usize,
     /// What each register was asked, with what is known of the answers.
     histories: BTreeMap<u64, Vec<Operation>>,
     /// Writes whose fate nobody knows: their encodings, and where they stand in the histories.
@@ -75,7 +77,8 @@ impl Clients {
             think: plan.think,
             next_token: FIRST_TOKEN,
             calls: BTreeMap::new(),
-            waits: vec![false; plan.clients as usize],
+            waits: vec![0; plan.clients as usize],
+            pipeline: plan.pipeline,
             histories: BTreeMap::new(),
             unknown: Vec::new(),
             refused: BTreeSet::new(),
@@ -114,9 +117,12 @@ impl World {
         if !self.clients.is_open {
             return;
         }
-        let think = 1 + self.clients.random.exponential(self.clients.think);
+        // While the cluster recovers, they are not what keeps it from it.
+        let think = if self.is_calm { self.clients.think.max(20 * MS) } else { self.clients.think };
+        let think = 1 + self.clients.random.exponential(think);
         self.after(think, Event::Client(client));
-        if self.clients.waits[client] {
+        let waits = self.clients.waits[client];
+        if waits >= if self.is_calm { 1 } else { self.clients.pipeline } {
             return;
         }
         let up: Vec<Place> = self
@@ -134,8 +140,9 @@ impl World {
         } else {
             up[client % up.len()]
         };
-        let request = self.clients.workload.next();
-        self.clients.waits[client] = true;
+        // What is in flight together is written blindly: the histories of registers stay as hard to check as clients are many.
+        let request = if waits == 0 { self.clients.workload.next() } else { self.clients.workload.write() };
+        self.clients.waits[client] += 1;
         self.call(Some(client), place, request);
     }
 
@@ -159,7 +166,7 @@ impl World {
             Request::LocalRead { key } => {
                 self.check_local_read(place, key);
                 if let Some(client) = client {
-                    self.clients.waits[client] = false;
+                    self.clients.waits[client] -= 1;
                 }
                 return token;
             }
@@ -186,7 +193,7 @@ impl World {
     pub(super) fn give_up(&mut self, token: u64) {
         let Some(waiting) = self.clients.calls.get_mut(&token) else { return };
         if let Some(client) = waiting.client.take() {
-            self.clients.waits[client] = false;
+            self.clients.waits[client] -= 1;
         }
     }
 
@@ -207,7 +214,7 @@ impl World {
     fn lose(&mut self, token: u64) {
         let Some(waiting) = self.clients.calls.remove(&token) else { return };
         if let Some(client) = waiting.client {
-            self.clients.waits[client] = false;
+            self.clients.waits[client] -= 1;
         }
         if let Request::Write { .. } = waiting.request {
             self.report.unknown += 1;
@@ -233,7 +240,7 @@ impl World {
         };
         self.report.answered += 1;
         if let Some(client) = waiting.client {
-            self.clients.waits[client] = false;
+            self.clients.waits[client] -= 1;
         }
         match answer {
             Answer::Written { entry, result } => {

@@ -36,6 +36,12 @@ pub const MARKS: &[&str] = &[
     "a corrupt frame was refused",
     "a frame of an older connection was dropped",
     "all machines lost power at once",
+    "a leader was cut off as it took office or began a change",
+    "members heard their neighbours in a chain only",
+    "ticks came in a burst",
+    "a disk that was put back was noticed",
+    "a snapshot went on where it was",
+    "a cluster recovered while clients went on",
 ];
 
 impl Coverage {

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use spinney::internals::codec;
-use spinney::internals::entry::{Config, Entry, EntryId};
-use spinney::internals::raft::Role;
+use spinney::internals::entry::{Config, Entry, EntryId, Payload};
+use spinney::internals::raft::{Message, Role};
 use spinney::internals::wal::{Disk, Recovery, ReplayError, SimulatedDisk};
 use spinney::{LogIndex, MemberId, Term};
 
 use super::machine::{Condition, Machine};
 use super::network::Place;
-use super::world::World;
+use super::plan::{Fault, MS};
+use super::world::{Event, World};
 
 /// What was seen of a process: none of it ever goes back.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,6 +27,8 @@ pub struct Seen {
     pub role: Option<Role>,
     /// How far its log goes.
     pub last: EntryId,
+    /// Where the newest configuration stands that it knows of.
+    pub config: LogIndex,
 }
 
 /// What one disk says of the log.
@@ -35,6 +38,8 @@ pub struct Image {
     pub covered: EntryId,
     /// The entries, with the checksum of each.
     pub entries: BTreeMap<LogIndex, (EntryId, u32)>,
+    /// The configurations among them.
+    pub configs: Vec<(LogIndex, Config)>,
 }
 
 impl Image {
@@ -47,16 +52,25 @@ impl Image {
         let disk: Arc<dyn Disk> = Arc::new(disk.clone());
         let recovery = Recovery::scan(disk).map_err(|error| error.to_string())?;
         let covered = recovery.snapshot_mark().unwrap_or_default();
-        let mut entries = BTreeMap::new();
+        let (mut entries, mut configs) = (BTreeMap::new(), Vec::new());
         let replayed = recovery.replay(recovery.first_index(), |entry: Entry| {
             entries.insert(entry.id.index, (entry.id, crc32fast::hash(&codec::encode(&entry))));
+            if let Payload::Config(config) = entry.payload {
+                configs.push((entry.id.index, *config));
+            }
             Ok::<(), std::convert::Infallible>(())
         });
         match replayed {
-            Ok(()) => Ok(Self { covered, entries }),
+            Ok(()) => Ok(Self { covered, entries, configs }),
             Err(ReplayError::Log(error)) => Err(error.to_string()),
             Err(ReplayError::Receiver(never)) => match never {},
         }
+    }
+
+    /// How far the log goes.
+    #[must_use]
+    pub fn last(&self) -> LogIndex {
+        self.entries.last_key_value().map_or(self.covered.index, |(index, _)| *index)
     }
 
     /// Whether it has the entry `id`, by itself or in its snapshot.
@@ -83,6 +97,7 @@ impl World {
             applied: replica.applied(),
             role: Some(raft.role()),
             last: raft.last(),
+            config: raft.config_index(),
         };
         if now.last.index < before.last.index
             || now.last.term > before.last.term && now.last.index == before.last.index
@@ -98,13 +113,18 @@ impl World {
         self.require(now.applied.index >= before.applied.index, || {
             format!("{member}: what is applied went back, {before:?} to {now:?}")
         });
-        self.machines[place.0].seen = now;
+        let machine = &mut self.machines[place.0];
+        machine.seen = now;
+        machine.highest = machine.highest.max(now.last.index);
         if now.applied != before.applied {
             self.check_tree(place);
         }
         if now.role == Some(Role::Leader) {
             if before.role != Some(Role::Leader) || before.term != now.term {
                 self.elected(place, now.term);
+                self.upheave(place);
+            } else if now.config > before.config {
+                self.upheave(place);
             }
             if now.committed > before.committed && self.checks.one_in(self.check_every) {
                 self.check_quorum(place, now.committed);
@@ -116,6 +136,50 @@ impl World {
         if campaigned && now.role == Some(Role::Follower) {
             self.coverage.reach("a member campaigned in vain");
         }
+    }
+
+    /// A machine was given word from the leader of `term`.
+    pub(super) fn note_heard(&mut self, place: Place, leader: Place, term: Term) {
+        let leader = self.machines[leader.0].member();
+        let machine = &mut self.machines[place.0];
+        let raft = machine.replica.as_ref().map(|replica| replica.raft());
+        let has_taken =
+            raft.is_some_and(|raft| raft.leader() == Some(leader) && raft.hard_state().term == term);
+        if has_taken {
+            machine.heard = Some((term, machine.ticks));
+        }
+    }
+
+    /// The connection to the leader has broken: without leases, that frees from having heard it.
+    pub(super) fn note_cut_off(&mut self, place: Place, peer: MemberId) {
+        let machine = &mut self.machines[place.0];
+        let follows = machine.replica.as_ref().is_some_and(|replica| replica.raft().leader() == Some(peer));
+        if follows && self.settings.raft.lease.is_none() {
+            machine.heard = None;
+        }
+    }
+
+    /// Who hears a leader, or may have promised something before it was started anew, helps nobody against it.
+    pub(super) fn check_loyal(&self, place: Place, message: &Message) {
+        if !matches!(message, Message::PreVoteAnswer { granted: true, .. }) {
+            return;
+        }
+        let machine = &self.machines[place.0];
+        let Some(replica) = &machine.replica else { return };
+        let has_lease = self.settings.raft.lease.is_some();
+        let patience = u64::from(self.settings.raft.election_ticks_min);
+        let is_bound = machine.heard.is_some_and(|(term, heard)| {
+            (has_lease || term == replica.raft().hard_state().term) && machine.ticks - heard < patience
+        });
+        self.require(machine.ticks >= machine.quiet && !is_bound, || {
+            format!(
+                "{} would vote after {} ticks, of which it is quiet for {}, and has heard a leader: {:?}",
+                machine.member(),
+                machine.ticks,
+                machine.quiet,
+                machine.heard
+            )
+        });
     }
 
     /// A member's tree is what the naive one was at the same place of the log.
@@ -138,6 +202,10 @@ impl World {
         self.require(first == member, || format!("{first} and {member} both lead in term {term}"));
         self.coverage.reach("a leader was elected");
         self.report.elections += 1;
+        if self.plan.has(Fault::Membership) && !self.is_calm && self.faults.one_in(2) {
+            let soon = self.faults.exponential(5 * MS);
+            self.after(soon, Event::Knock(place));
+        }
         let down = self.machines.iter().any(|machine| machine.replica.is_none());
         if down {
             self.coverage.reach("a member was down when leadership changed");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use spinney::internals::replica::{Founding, Moment, OpenError, Replica, Settings};
 use spinney::internals::wal::{Disk, SimulatedDisk};
-use spinney::{Identity, MemberId, Timestamp};
+use spinney::{Identity, LogIndex, MemberId, Term, Timestamp};
 
 use super::network::Place;
 use super::plan::{MS, Time};
@@ -20,8 +20,10 @@ const EPOCH_MS: u64 = 1_700_000_000_000;
 pub enum Condition {
     /// Nothing.
     Sound,
-    /// Bits of it may have rotted: it is refused when it is opened, or does no harm.
+    /// Some of it may be wrong: it is refused when it is opened, or does no harm.
     Rotten,
+    /// It was put back as it was: its member finds that out from the leader, or is given up.
+    PutBack,
     /// It is gone, or was refused: its member never comes back.
     Lost,
 }
@@ -50,6 +52,14 @@ pub struct Machine {
     pub deaf_until: u64,
     /// Until then the process stands still.
     pub paused_until: Time,
+    /// So many ticks come at once when it goes on.
+    pub burst: u64,
+    /// How many ticks this process has had.
+    pub ticks: u64,
+    /// For so many ticks it gives no vote away.
+    pub quiet: u64,
+    /// The term in which it last heard a leader, and after how many ticks.
+    pub heard: Option<(Term, u64)>,
     /// The process dies after carrying out so many more outputs.
     pub dies_after: Option<u64>,
     /// Whether a sync is under way.
@@ -62,6 +72,8 @@ pub struct Machine {
     pub stopped: bool,
     /// Who watches here.
     pub watchers: Vec<Watcher>,
+    /// The last position that its log ever had.
+    pub highest: LogIndex,
     /// The newest term, commit and role that were seen of this process.
     pub seen: super::invariants::Seen,
 }
@@ -82,12 +94,17 @@ impl Machine {
             newest: BTreeMap::new(),
             deaf_until: 0,
             paused_until: 0,
+            burst: 0,
+            ticks: 0,
+            quiet: 0,
+            heard: None,
             dies_after: None,
             is_syncing: false,
             speed: 1_000,
             wall_ms: 0,
             stopped: false,
             watchers: Vec::new(),
+            highest: LogIndex::default(),
             seen: super::invariants::Seen::default(),
         }
     }
@@ -133,6 +150,10 @@ impl Machine {
         let mut settings = self.settings.clone();
         settings.wal.salt_seed = seed;
         let replica = Replica::open(disk, settings, self.identity, self.founding.clone(), seed)?;
+        // Who has never been in a term has promised nothing.
+        let is_new = replica.raft().hard_state().term == Term::default();
+        self.quiet = if is_new { 0 } else { u64::from(self.settings.raft.election_ticks_min) };
+        (self.ticks, self.burst, self.heard) = (0, 0, None);
         self.replica = Some(replica);
         Ok(())
     }

@@ -13,6 +13,7 @@
 //! event by event. [`run`] runs one, [`shrink`] finds out which faults it takes.
 
 mod admin;
+mod budget;
 mod clients;
 pub mod coverage;
 mod invariants;
@@ -26,6 +27,7 @@ mod random;
 pub mod report;
 mod sessions;
 pub mod sweep;
+mod upheaval;
 mod watching;
 mod witness;
 mod workload;

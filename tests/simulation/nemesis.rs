@@ -1,9 +1,18 @@
 //! What goes wrong: each class of faults comes by itself, at its own pace.
 
+use spinney::{LogIndex, MemberId, Term};
+
+use super::invariants::Image;
 use super::machine::Condition;
 use super::network::Place;
-use super::plan::{Fault, MS, SECOND};
+use super::plan::{Fault, MS, SECOND, Time};
 use super::world::{Event, World};
+
+/// What a disk writes as one.
+const SECTOR_BYTES: usize = 512;
+
+/// For so long a member whose disk was put back hears nobody but the leader that knows it.
+const NOTICED_MAX: Time = 5 * SECOND;
 
 impl World {
     /// A fault of a class comes, and the next one is on its way.
@@ -26,6 +35,9 @@ impl World {
             Fault::FailedSync => self.fail_sync(),
             Fault::FullDisk => self.fill_disk(),
             Fault::Rot => self.rot(),
+            Fault::Misdirection => self.misdirect(),
+            Fault::OldDisk => self.put_disk_back(),
+            Fault::Burst => self.burst(),
             Fault::DiskLoss => self.lose_disk(),
             // These come with each frame, sync or setting, and not by themselves.
             _ => return,
@@ -40,11 +52,12 @@ impl World {
         match fault {
             Fault::FullDisk => self.machines[place.0].disk.set_capacity(None),
             Fault::Partition | Fault::Cut => self.network.join(),
+            Fault::Upheaval => self.settle_down(place),
             _ => {}
         }
     }
 
-    fn any_place(&mut self) -> Place {
+    pub(super) fn any_place(&mut self) -> Place {
         Place(self.faults.below(self.machines.len() as u64) as usize)
     }
 
@@ -71,16 +84,24 @@ impl World {
         true
     }
 
-    /// Two groups that do not hear each other, for a while.
+    /// Two groups that do not hear each other, for a while; or a chain, in which each hears its neighbours only.
     fn partition(&mut self) -> bool {
-        let sides: Vec<bool> = self.machines.iter().map(|_| self.faults.one_in(2)).collect();
+        let is_chain = self.faults.one_in(4);
+        let sides: Vec<u64> = self.machines.iter().map(|_| self.faults.below(2)).collect();
+        let ends: Vec<u64> = self.machines.iter().map(|_| self.faults.next()).collect();
+        let rank = |place: usize| ends.iter().filter(|end| **end < ends[place]).count();
         self.network.join();
-        for (one, left) in sides.iter().enumerate() {
-            for (other, right) in sides.iter().enumerate() {
-                if left != right {
+        for one in 0..sides.len() {
+            for other in 0..sides.len() {
+                let is_apart =
+                    if is_chain { rank(one).abs_diff(rank(other)) > 1 } else { sides[one] != sides[other] };
+                if is_apart {
                     self.network.cut(Place(one), Place(other));
                 }
             }
+        }
+        if is_chain {
+            self.coverage.reach("members heard their neighbours in a chain only");
         }
         let lasts = self.faults.exponential(2 * SECOND);
         self.after(lasts, Event::Relief { place: Place(0), fault: Fault::Partition });
@@ -146,6 +167,20 @@ impl World {
         true
     }
 
+    /// A process stands still, and has all the ticks that it missed at once. Leases count on this never to happen.
+    fn burst(&mut self) -> bool {
+        let Some(place) = self.running_place() else { return false };
+        let lasts = self.faults.exponential(400 * MS);
+        let machine = &mut self.machines[place.0];
+        if machine.settings.raft.lease.is_some() {
+            return false;
+        }
+        machine.paused_until = self.now + lasts;
+        machine.burst = lasts / machine.tick();
+        self.coverage.reach("ticks came in a burst");
+        true
+    }
+
     fn step_wall(&mut self) -> bool {
         let place = self.any_place();
         let by = self.faults.exponential(10_000) as i64;
@@ -169,31 +204,52 @@ impl World {
         true
     }
 
-    /// A voter whose disk can be lost without anything being lost: nobody else's is, and no change is under way.
+    /// A member whose disk can be lost without anything being lost.
     fn expendable(&mut self) -> Option<Place> {
         let place = self.any_place();
-        let member = self.machines[place.0].member();
-        let configs: Vec<_> = self
-            .machines
-            .iter()
-            .filter(|machine| !machine.stopped && machine.condition != Condition::Lost)
-            .map(|machine| machine.replica.as_ref().map(|replica| replica.raft().config().clone()))
-            .collect();
-        // Whoever is down may know of a change that nobody else does.
-        let known: Option<Vec<_>> = configs.into_iter().collect();
-        let known = known?;
-        let first = known.first()?;
-        let settled = !first.is_joint() && known.iter().all(|config| config == first);
-        let alone = self.machines.iter().all(|machine| {
-            !first.contains(machine.member()) || machine.condition == Condition::Sound && !machine.stopped
-        });
-        let enough = first.voters.len() >= 3 && first.voters.contains(&member);
-        (settled && alone && enough && self.admin.condemned.is_empty()).then_some(place)
+        self.can_spare(place).then_some(place)
     }
 
     /// A bit of what was durable flips, and the process is started anew.
     fn rot(&mut self) -> bool {
-        let Some(place) = self.expendable() else { return false };
+        let Some((place, name)) = self.vouched_file() else { return false };
+        let disk = self.machines[place.0].disk.clone();
+        let bits = disk.content(&name).len() as u64 * 8;
+        if bits > 0 {
+            disk.flip_bit(&name, self.faults.below(bits) as usize);
+        }
+        true
+    }
+
+    /// A sector is found where another should be, and where it should be is what was there before.
+    fn misdirect(&mut self) -> bool {
+        let Some((place, name)) = self.vouched_file() else { return false };
+        let disk = self.machines[place.0].disk.clone();
+        let content = disk.content(&name);
+        // Most of a segment is empty: what is written there is what can go astray.
+        let mut used: Vec<usize> = content
+            .chunks_exact(SECTOR_BYTES)
+            .enumerate()
+            .filter(|(_, sector)| sector.iter().any(|byte| *byte != 0))
+            .map(|(number, _)| number * SECTOR_BYTES)
+            .collect();
+        // Of what was written last nobody can tell whether it ever was, when what vouches for it is gone along with it.
+        let certain = if name.ends_with(".wal") { used.len().saturating_sub(2) } else { used.len() };
+        used.truncate(certain);
+        if used.is_empty() {
+            return true;
+        }
+        let (meant, hit) = (*self.faults.pick(&used), *self.faults.pick(&used));
+        disk.overwrite(&name, hit, &content[meant..meant + SECTOR_BYTES]);
+        if hit != meant {
+            disk.overwrite(&name, meant, &[0; SECTOR_BYTES]);
+        }
+        true
+    }
+
+    /// Ends a process whose disk may be spoiled, and picks a file of it.
+    fn vouched_file(&mut self) -> Option<(Place, String)> {
+        let place = self.expendable()?;
         self.die(place, false);
         let machine = &mut self.machines[place.0];
         // What was written last cannot be told from a torn write until it was vouched for, as opening does.
@@ -202,28 +258,79 @@ impl World {
         let vouched = spinney::internals::wal::Recovery::scan(disk)
             .and_then(|recovery| recovery.into_wal(machine.settings.wal))
             .map(drop);
-        if vouched.is_err() {
-            return false;
-        }
+        vouched.ok()?;
         let names: Vec<String> = spinney::internals::wal::Disk::names(&machine.disk).unwrap_or_default();
-        let Some(name) = (!names.is_empty()).then(|| self.faults.pick(&names).clone()) else { return false };
-        let bits = machine.disk.content(&name).len() as u64 * 8;
-        if bits == 0 {
-            return false;
-        }
-        let bit = self.faults.below(bits) as usize;
-        machine.disk.flip_bit(&name, bit);
+        let name = (!names.is_empty()).then(|| self.faults.pick(&names).clone())?;
         machine.condition = Condition::Rotten;
-        true
+        Some((place, name))
     }
 
     /// A disk is gone, and with it its member.
     fn lose_disk(&mut self) -> bool {
         let Some(place) = self.expendable() else { return false };
-        self.die(place, true);
+        self.give_up_disk(place);
+        true
+    }
+
+    /// A disk is put back as it was some time ago, and its member has forgotten what it said since.
+    ///
+    /// Only a leader that it said that to can know, and only while it leads: so it is the only one that the member can speak
+    /// with until it is found out. Beyond a reign nobody can tell, as `ARCHITECTURE.md` says of old copies.
+    fn put_disk_back(&mut self) -> bool {
+        let place = self.any_place();
+        let Some(image) = self.images.remove(&place) else {
+            let copy = self.machines[place.0].disk.copy();
+            self.images.insert(place, copy);
+            return false;
+        };
+        let member = self.machines[place.0].member();
+        let Some((leader, term, matched)) = self.knower_of(member) else { return false };
+        let has_lost = Image::read(&image).is_ok_and(|image| image.last() < matched);
+        if !has_lost || !self.can_spare(place) {
+            return false;
+        }
+        self.die(place, false);
+        image.restart();
+        self.machines[place.0].disk = image;
+        self.machines[place.0].condition = Condition::PutBack;
+        self.network.confine(place, Some(leader));
+        self.after(NOTICED_MAX, Event::PutBack { place, leader, term });
+        true
+    }
+
+    /// Who leads, in which term, and how much of the log it knows `member` to have.
+    fn knower_of(&self, member: MemberId) -> Option<(Place, Term, LogIndex)> {
+        let leads = self.machines.iter().filter_map(|machine| {
+            let raft = machine.replica.as_ref()?.raft();
+            Some((machine.place, raft.hard_state().term, raft.matched(member)?))
+        });
+        leads.max_by_key(|(_, term, _)| *term)
+    }
+
+    /// Whether a disk that was put back was found out. If it could not be, its member is given up.
+    pub(super) fn judge_old_disk(&mut self, place: Place, leader: Place, term: Term) {
+        self.network.confine(place, None);
+        if self.machines[place.0].condition != Condition::PutBack {
+            return;
+        }
+        let knower = self.machines[leader.0].member();
+        let follows = |machine: &super::machine::Machine| {
+            let raft = machine.replica.as_ref().map(|replica| replica.raft());
+            raft.is_some_and(|raft| raft.leader() == Some(knower) && raft.hard_state().term == term)
+        };
+        let unnoticed = follows(&self.machines[place.0]) && follows(&self.machines[leader.0]);
+        let member = self.machines[place.0].member();
+        self.require(!unnoticed, || format!("{member} follows {knower} on a disk that was put back"));
+        self.give_up_disk(place);
+    }
+
+    /// The data of a machine is gone, and with it its member.
+    pub(super) fn give_up_disk(&mut self, place: Place) {
+        if self.machines[place.0].replica.is_some() {
+            self.die(place, true);
+        }
         let machine = &mut self.machines[place.0];
         machine.condition = Condition::Lost;
         self.admin.condemned.insert(machine.member());
-        true
     }
 }

@@ -1,4 +1,8 @@
 //! The network: bytes on links between machines, late, lost, doubled, overtaken, corrupted, or cut off.
+//!
+//! A frame comes whole or not at all, as `net` gives it to a member: halves of frames, frames that trickle in, and
+//! handshakes with strangers are for `tests/net.rs`, on real sockets. There is one version of the wire's format so far;
+//! who speaks another is refused by the handshake.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,6 +48,8 @@ pub struct Network {
     plan: Plan,
     /// Directions in which nothing comes through.
     cuts: BTreeSet<(Place, Place)>,
+    /// Machines that only one other hears, and is heard by.
+    confined: BTreeMap<Place, Place>,
     /// Links that are slow, by how much.
     slow: BTreeMap<(Place, Place), Time>,
     /// The number of each direction's connection, and when its last frame arrives.
@@ -68,6 +74,7 @@ impl Network {
             random: Random::stream(plan.seed, "network"),
             plan: plan.clone(),
             cuts: BTreeSet::new(),
+            confined: BTreeMap::new(),
             slow: BTreeMap::new(),
             connections: BTreeMap::new(),
             connections_made: 0,
@@ -80,6 +87,7 @@ impl Network {
     pub fn heal(&mut self) {
         self.calm = true;
         self.cuts.clear();
+        self.confined.clear();
         self.slow.clear();
     }
 
@@ -93,6 +101,14 @@ impl Network {
         self.cuts.insert((from, to));
     }
 
+    /// Lets a machine speak with one other only, whatever else is joined; with all again, for `None`.
+    pub fn confine(&mut self, place: Place, with: Option<Place>) {
+        match with {
+            Some(with) => self.confined.insert(place, with),
+            None => self.confined.remove(&place),
+        };
+    }
+
     /// Makes a link slow, or quick again with 0.
     pub fn slow_down(&mut self, from: Place, to: Place, by: Time) {
         self.slow.insert((from, to), by);
@@ -101,7 +117,8 @@ impl Network {
     /// Whether anything comes through.
     #[must_use]
     pub fn is_cut(&self, from: Place, to: Place) -> bool {
-        self.cuts.contains(&(from, to))
+        let is_apart = |one, other| self.confined.get(&one).is_some_and(|with| *with != other);
+        self.cuts.contains(&(from, to)) || is_apart(from, to) || is_apart(to, from)
     }
 
     /// Breaks the connection between two machines: what is under way on it is lost.

@@ -69,10 +69,14 @@ faults! {
     Blackout = "blackout" in "process",
     /// Processes stand still for a while, and then find time has passed.
     Pause = "pause" in "process",
+    /// Whoever leads is killed, cut off or held up just as it takes office, or begins a change of the members.
+    Upheaval = "upheaval" in "process",
     /// Clocks run fast or slow.
     Drift = "drift" in "clock",
     /// Wall clocks are set.
     WallStep = "wall" in "clock",
+    /// The ticks that a process missed come all at once.
+    Burst = "burst" in "clock",
     /// Syncs take long now and then.
     SlowSync = "slow-sync" in "disk",
     /// A sync fails.
@@ -81,6 +85,10 @@ faults! {
     FullDisk = "full" in "disk",
     /// Bits of what was durable are flipped.
     Rot = "rot" in "disk",
+    /// A sector is written to another's place.
+    Misdirection = "misdirected" in "disk",
+    /// A disk is put back as it was some time ago.
+    OldDisk = "old-disk" in "disk",
     /// A disk is lost, and its member replaced.
     DiskLoss = "disk-loss" in "disk",
     /// Members are added, promoted and removed.
@@ -151,6 +159,8 @@ pub struct Plan {
     pub founders: u64,
     /// How many clients work.
     pub clients: u64,
+    /// How many calls each of them has under way at most.
+    pub pipeline: usize,
     /// How long faults are made.
     pub chaos: Time,
     /// The mean time between two calls of a client.
@@ -170,6 +180,12 @@ pub struct Plan {
     pub drift: u64,
     /// Mean time between two faults of each class that comes now and then.
     pub pace: Time,
+    /// How long it takes on average to write a snapshot, or to check one.
+    pub job: Time,
+    /// Whether all processes are started anew when the faults end. The others go on from whatever state they are in.
+    pub restarts: bool,
+    /// Whether clients go on while the cluster recovers.
+    pub is_busy: bool,
 }
 
 impl Plan {
@@ -179,7 +195,9 @@ impl Plan {
         let mut random = Random::stream(seed, "plan");
         // Most seeds have each fault with even odds; some are calm, some have everything.
         let odds = *random.pick(&[150, 350, 500, 500, 700, 1_000]);
-        let drawn: BTreeSet<Fault> = Fault::ALL.iter().copied().filter(|_| random.chance(odds)).collect();
+        // Each from a stream of its own: a new class of faults changes nothing about the others.
+        let is_drawn = |fault: &&Fault| Random::stream(seed, fault.word()).chance(odds);
+        let drawn: BTreeSet<Fault> = Fault::ALL.iter().filter(is_drawn).copied().collect();
         let faults = Faults(drawn.intersection(&allowed.0).copied().collect());
         Self {
             seed,
@@ -196,6 +214,10 @@ impl Plan {
             slow_sync: *random.pick(&[5, 30, 100]),
             drift: random.between(1, 50),
             pace: *random.pick(&[300 * MS, SECOND, 3 * SECOND]),
+            pipeline: *random.pick(&[1, 1, 4, 32]),
+            job: *random.pick(&[MS, 20 * MS, 20 * MS, 500 * MS]),
+            restarts: random.one_in(2),
+            is_busy: random.one_in(3),
         }
     }
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use spinney::MemberId;
 use spinney::internals::entry::Config;
 use spinney::internals::raft::Role;
+use spinney::{LogIndex, MemberId};
 
 use super::Outcome;
 use super::invariants::{Image, show};
@@ -34,19 +34,30 @@ impl World {
         }
         self.heal();
         let healed = self.now;
-        // All processes are started anew first.
         self.run_until(self.now + 10 * MS);
-        while !self.is_whole() {
-            self.run_until(self.now + 50 * MS);
-            let waited = self.now - healed;
-            self.require(waited < RECOVERY_MAX, || {
-                format!("not whole after {} s: {}", waited / SECOND, self.why_not_whole())
-            });
+        if self.plan.is_busy {
+            let target = self.witness.last();
+            self.wait_until("caught up", |world| world.has_caught_up(target));
+            self.coverage.reach("a cluster recovered while clients went on");
+            self.clients.is_open = false;
         }
+        self.wait_until("whole", Self::is_whole);
         self.report.recovery_ms = (self.now - healed) / MS;
         self.probe();
         self.watch_quiet();
         self.check_end();
+    }
+
+    /// Lets events happen until it `holds`, as it has to after a while.
+    fn wait_until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let began = self.now;
+        while !holds(self) {
+            self.run_until(self.now + 50 * MS);
+            let waited = self.now - began;
+            self.require(waited < RECOVERY_MAX, || {
+                format!("not {what} after {} s: {}", waited / SECOND, self.why_not_whole())
+            });
+        }
     }
 
     /// What happened, all told.
@@ -64,20 +75,26 @@ impl World {
         Outcome { report: self.report, trace }
     }
 
-    /// Ends all faults.
+    /// Ends all faults. Processes that stand go on as they are, or are all started anew.
     fn heal(&mut self) {
         self.is_calm = true;
-        self.clients.is_open = false;
+        self.clients.is_open = self.plan.is_busy;
         self.network.heal();
         for at in 0..self.machines.len() {
             let machine = &mut self.machines[at];
             machine.paused_until = 0;
+            machine.burst = 0;
             machine.dies_after = None;
             let (place, life) = (machine.place, machine.life);
-            let disk = machine.disk.clone();
-            disk.set_capacity(None);
-            // A process whose disk was to stop stops now; the next one finds it sound.
-            self.after(MS, Event::Die { place, life, power: false });
+            machine.disk.set_capacity(None);
+            machine.disk.fail_sync(u64::MAX);
+            if machine.condition == Condition::PutBack {
+                self.give_up_disk(place);
+            } else if self.plan.restarts || machine.disk.has_stopped() {
+                self.after(MS, Event::Die { place, life, power: false });
+            } else {
+                machine.disk.stop_after(u64::MAX);
+            }
             self.after(2 * MS, Event::Start(place));
         }
     }
@@ -95,7 +112,22 @@ impl World {
         Some((leader.place, config))
     }
 
-    /// Whether somebody leads, nobody is behind, no change is under way, nobody waits, and whoever is lost was removed.
+    /// Whether all members have applied what was committed up to `target`, no change is under way, and whoever is lost was
+    /// removed. More may be written all the time.
+    fn has_caught_up(&self, target: LogIndex) -> bool {
+        let Some((_, config)) = self.settled() else { return false };
+        let is_there = |member: MemberId| {
+            let machine = self.places.get(&member).map(|place| &self.machines[place.0]);
+            machine.is_some_and(|machine| {
+                machine.condition == Condition::Sound
+                    && machine.replica.as_ref().is_some_and(|replica| replica.applied().index >= target)
+            })
+        };
+        !config.is_joint() && config.members().all(is_there)
+    }
+
+    /// Whether somebody leads, nobody is behind, no change is under way, nobody waits, no disk is busy, and whoever is lost
+    /// was removed.
     fn is_whole(&self) -> bool {
         let Some((leader, config)) = self.settled() else { return false };
         let Some(first) = &self.machines[leader.0].replica else { return false };
@@ -108,6 +140,7 @@ impl World {
                 let machine = self.places.get(&member).map(|place| &self.machines[place.0]);
                 machine.is_some_and(|machine| {
                     machine.condition == Condition::Sound
+                        && !machine.is_syncing
                         && machine.replica.as_ref().is_some_and(|replica| {
                             replica.applied() == last
                                 && replica.raft().leader() == Some(self.machines[leader.0].member())
@@ -199,7 +232,9 @@ impl World {
             self.require(applied == last, || format!("{member} is at {applied}, and the log ends at {last}"));
             let limit = self.settings.log_bytes + 8 * u64::from(self.settings.wal.segment_bytes);
             let bytes = replica.log_bytes();
-            self.require(bytes <= limit, || format!("the log of {member} has {bytes} bytes"));
+            // A segment with entries that were overwritten goes when the log is beyond where they were.
+            let is_beyond = replica.saved().index >= machine.highest;
+            self.require(bytes <= limit || !is_beyond, || format!("the log of {member} has {bytes} bytes"));
             let image = Image::read(&machine.disk);
             self.require_ok(image.map(drop).map_err(|what| format!("the disk of {member}: {what}")));
         }

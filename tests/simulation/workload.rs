@@ -63,8 +63,13 @@ impl Workload {
             }
             5 => Request::Read { key: self.key(), register: None },
             6 => Request::LocalRead { key: self.key() },
-            _ => Request::Write { command: self.command(), call: None },
+            _ => self.write(),
         }
+    }
+
+    /// A write of anything but a register.
+    pub fn write(&mut self) -> Request {
+        Request::Write { command: self.command(), call: None }
     }
 
     /// A write of a register that is never refused, to see whether the cluster works.

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use spinney::internals::codec;
 use spinney::internals::entry::{Config, Contact};
-use spinney::internals::raft::{self, Envelope};
+use spinney::internals::raft::{self, Envelope, Message};
 use spinney::internals::replica::{Founding, Input, Job, OpenError, Output, Settings, SyncJob};
-use spinney::internals::wal::WalSettings;
+use spinney::internals::wal::{SimulatedDisk, WalSettings};
 use spinney::{ClusterId, Identity, MemberId, Term, WalError};
 
 use super::clients::Clients;
@@ -50,6 +50,10 @@ pub(super) enum Event {
     Fault(Fault),
     /// Somebody changes who the members are.
     Admin,
+    /// Whoever leads is asked to change them at once.
+    Knock(Place),
+    /// By now a disk that was put back has to be noticed, if the leader that knows better still leads.
+    PutBack { place: Place, leader: Place, term: Term },
     /// A condition that was bad for a while ends.
     Relief { place: Place, fault: Fault },
 }
@@ -83,8 +87,12 @@ pub struct World {
     pub(super) faults: Random,
     pub(super) admin: super::admin::Admin,
     pub(super) settings: Settings,
+    /// What disks held some time ago.
+    pub(super) images: BTreeMap<Place, SimulatedDisk>,
     /// Whether faults are over.
     pub(super) is_calm: bool,
+    /// Whether the present step takes the offer of a snapshot.
+    is_offered: bool,
     trace: u64,
 }
 
@@ -115,7 +123,9 @@ impl World {
             faults: Random::stream(plan.seed, "faults"),
             admin: super::admin::Admin::new(&plan),
             settings,
+            images: BTreeMap::new(),
             is_calm: false,
+            is_offered: false,
             trace: mix(plan.seed),
             plan,
         };
@@ -218,6 +228,8 @@ impl World {
             Event::Watch => self.watch(),
             Event::Fault(fault) => self.fault(fault),
             Event::Admin => self.administer(),
+            Event::Knock(place) => self.ask_for_change(place),
+            Event::PutBack { place, leader, term } => self.judge_old_disk(place, leader, term),
             Event::Relief { place, fault } => self.relieve(place, fault),
         }
     }
@@ -242,9 +254,15 @@ impl World {
             return;
         }
         let Some(event) = self.unless_paused(place, Event::Tick { place, life }) else { return };
-        let tick = self.machines[place.0].tick();
+        let machine = &mut self.machines[place.0];
+        let (tick, ticks) = (machine.tick(), 1 + std::mem::take(&mut machine.burst));
         self.after(tick, event);
-        self.step(place, Input::Tick);
+        for _ in 0..ticks {
+            if self.is_life(place, life) {
+                self.machines[place.0].ticks += 1;
+                self.step(place, Input::Tick);
+            }
+        }
     }
 
     fn arrive(&mut self, frame: Frame) {
@@ -268,7 +286,14 @@ impl World {
             self.coverage.reach("a corrupt frame was refused");
             return self.break_link(frame.from, place);
         };
+        let (leader, term) = (frame.from, envelope.term);
+        let is_word = is_word_of_leader(&envelope, self.plan.has(Fault::FullDisk));
+        self.is_offered = matches!(envelope.message, Message::SnapshotOffer { .. });
         self.step(place, Input::Receive(envelope));
+        self.is_offered = false;
+        if is_word {
+            self.note_heard(place, leader, term);
+        }
     }
 
     fn end_sync(&mut self, place: Place, life: u64, job: SyncJob, began: u64) {
@@ -307,6 +332,9 @@ impl World {
             return;
         }
         let member = self.machines[peer.0].member();
+        if !stands {
+            self.note_cut_off(place, member);
+        }
         let input = if stands { Input::Connected(member) } else { Input::Disconnected(member) };
         self.step(place, input);
     }
@@ -341,10 +369,13 @@ impl World {
             self.coverage.reach("a torn write was cut");
         }
         let machine = &mut self.machines[place.0];
-        machine.condition = Condition::Sound;
+        if machine.condition == Condition::Rotten {
+            machine.condition = Condition::Sound;
+        }
         let (life, tick) = (machine.life, machine.tick());
         self.after(tick, Event::Tick { place, life });
         self.open_links(place);
+        self.machines[place.0].ticks += 1;
         self.step(place, Input::Tick);
     }
 
@@ -424,14 +455,7 @@ impl World {
             // It died at some point in there; nobody heard of what came after it.
             return self.die(place, false);
         }
-        // The moment at which most can be lost: something was said, and what it relies on is on its way to the disk.
-        let is_exposed =
-            self.plan.has(Fault::PowerLoss) && !self.is_calm && self.machines[place.0].is_syncing;
-        let says = outputs.iter().any(|output| matches!(output, Output::Send(_)));
-        if is_exposed && says && self.faults.one_in(self.exposure) {
-            let outputs = outputs.len() as u64;
-            self.machines[place.0].dies_after = Some(self.faults.below(outputs + 2));
-        }
+        self.expose(place, &outputs);
         for output in outputs {
             if let Some(left) = &mut self.machines[place.0].dies_after {
                 if *left == 0 {
@@ -448,10 +472,42 @@ impl World {
         self.check(place);
     }
 
+    /// The moment at which most can be lost: something was said, and what it relies on is on its way to the disk. Above
+    /// all a vote.
+    fn expose(&mut self, place: Place, outputs: &[Output]) {
+        if !self.plan.has(Fault::PowerLoss) || self.is_calm || !self.machines[place.0].is_syncing {
+            return;
+        }
+        let sent = || {
+            outputs
+                .iter()
+                .filter_map(|output| if let Output::Send(sent) = output { Some(sent) } else { None })
+        };
+        let vote = sent().find(|sent| matches!(sent.message, Message::VoteAnswer { granted: true, .. }));
+        let vote = vote.filter(|_| self.plan.has(Fault::Upheaval));
+        let odds = if vote.is_some() { 2 } else { self.exposure };
+        if sent().next().is_none() || !self.faults.one_in(odds) {
+            return;
+        }
+        let count = outputs.len() as u64;
+        self.machines[place.0].dies_after =
+            Some(if vote.is_some() { count } else { self.faults.below(count + 2) });
+        if let Some(candidate) = vote.and_then(|vote| self.places.get(&vote.to)) {
+            self.forsake(*candidate);
+        }
+    }
+
     fn carry_out(&mut self, place: Place, output: Output) {
         let life = self.machines[place.0].life;
         match output {
-            Output::Send(envelope) => self.send(place, life, &envelope),
+            Output::Send(envelope) => {
+                self.check_loyal(place, &envelope.message);
+                if self.is_offered && matches!(envelope.message, Message::SnapshotRequest { offset: 1.., .. })
+                {
+                    self.coverage.reach("a snapshot went on where it was");
+                }
+                self.send(place, life, &envelope);
+            }
             Output::Sync(job) => {
                 let began = self.machines[place.0].disk.writes();
                 self.machines[place.0].is_syncing = true;
@@ -463,7 +519,8 @@ impl World {
                 self.after(delay, Event::Sync { place, life, job, began });
             }
             Output::Run(job) => {
-                let delay = 10 + self.disks.exponential(20 * MS);
+                let takes = if self.is_calm { self.plan.job.min(20 * MS) } else { self.plan.job };
+                let delay = 10 + self.disks.exponential(takes);
                 self.after(delay, Event::Job { place, life, job });
             }
             Output::Answer { token, answer } => self.answered(place, token, answer),
@@ -513,9 +570,20 @@ fn frame_of(envelope: &Envelope) -> Vec<u8> {
     bytes
 }
 
-fn open_frame(bytes: &[u8]) -> Option<Envelope> {
+/// What a frame holds; `None` if it was corrupted.
+pub(super) fn open_frame(bytes: &[u8]) -> Option<Envelope> {
     let (content, crc) = bytes.split_last_chunk::<4>()?;
     (crc32fast::hash(content) == u32::from_le_bytes(*crc)).then(|| codec::decode(content).ok()).flatten()
+}
+
+/// Whether this is word from a leader, that the member that it is for takes in any case: of entries there may be too many for
+/// a disk that `may_be_full`.
+fn is_word_of_leader(envelope: &Envelope, may_be_full: bool) -> bool {
+    match &envelope.message {
+        Message::Append { entries, .. } => entries.is_empty() || !may_be_full,
+        Message::SnapshotOffer { .. } => true,
+        _ => false,
+    }
 }
 
 /// How a member is called and reached.
