@@ -158,6 +158,12 @@ impl Tree {
         self.timers.refine(now);
     }
 
+    /// The file at `path`, if that is one and in canonical form. Between commands only.
+    pub fn file(&self, path: &str) -> Option<&Node> {
+        debug_assert!(self.nodes.is_settled(), "the files are behind the nodes");
+        self.files.get(path)
+    }
+
     /// The node at the canonical `path`.
     ///
     /// # Errors
