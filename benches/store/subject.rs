@@ -161,7 +161,7 @@ impl Timers for TimerWheel {
 
     fn expire(&mut self, now: u64) -> usize {
         self.due.clear();
-        self.wheel.advance(now.into(), &mut self.due);
+        while self.wheel.take_due(now.into(), &mut self.due) {}
         self.due.len()
     }
 
