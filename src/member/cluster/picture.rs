@@ -1,4 +1,4 @@
-//! What the core thread shows of itself, for handles to look at.
+//! What the core shows of itself, for handles to look at.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -80,7 +80,7 @@ pub(crate) struct PeerFacts {
     pub(crate) matched: Option<LogIndex>,
 }
 
-/// The newest view of the core thread.
+/// The core's newest view.
 #[derive(Debug)]
 pub(crate) struct Picture {
     head: Mutex<Head>,
