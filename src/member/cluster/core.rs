@@ -10,6 +10,7 @@ use crossbeam_channel::Receiver;
 
 use super::super::clock::Clock;
 use super::super::pending::Written;
+use super::health::{Health, LAG_MAX};
 use super::joining::Joining;
 use super::mail;
 use super::picture::{PeerFacts, Picture};
@@ -19,7 +20,7 @@ use super::{WAITING_BYTES, Wish};
 use crate::error::Error;
 use crate::event::Change;
 use crate::net::{self, Endpoint, SessionId};
-use crate::raft::{Denied, Refusal, Request, Role};
+use crate::raft::{Denied, Message, Refusal, Request, Role};
 use crate::replica::{Answer, Done, Input, Output, Replica};
 use crate::types::{LogIndex, MemberId, Term};
 use crate::wal::WalError;
@@ -54,6 +55,7 @@ pub(super) struct Core {
     pub(super) queued: Arc<AtomicUsize>,
     pub(super) picture: Arc<Picture>,
     pub(super) joining: Joining,
+    pub(super) health: Health,
     pub(super) outputs: Vec<Output>,
     /// Writes that the replica is to be given together, with their tokens.
     pub(super) batch: Vec<(u64, Arc<[u8]>)>,
@@ -136,7 +138,10 @@ impl Core {
 
     fn hear(&mut self, event: Event) {
         match event {
-            Event::Synced(result) => self.step(Input::Synced(result)),
+            Event::Synced(result) => {
+                self.health.sync_ends(self.clock.moment().running);
+                self.step(Input::Synced(result));
+            }
             Event::Done(done) => self.step(Input::Done(done)),
             Event::Wish(Wish::Close) => {
                 self.closing.get_or_insert_with(|| Clock::in_(HAND_OVER));
@@ -221,6 +226,9 @@ impl Core {
             net::Event::Messages { from, frames, .. } => {
                 let me = self.replica.identity().member;
                 for envelope in frames.iter().filter_map(|(_, bytes)| mail::open(bytes, from, me)) {
+                    if let Message::Append { clock, .. } = &envelope.message {
+                        self.health.compare(*clock, self.clock.moment().wall);
+                    }
                     self.step(Input::Receive(envelope));
                 }
             }
@@ -237,6 +245,7 @@ impl Core {
             match output {
                 Output::Send(envelope) => mail::send(&self.endpoint, &envelope),
                 Output::Sync(job) => {
+                    self.health.sync_begins(self.clock.moment().running);
                     let _ = self.hands.syncs.send(job);
                 }
                 Output::Run(job) => {
@@ -338,15 +347,18 @@ impl Core {
         if has_members_changed {
             self.connect();
         }
+        if before.is_none_or(|before| before.leader != shown.leader) {
+            self.health.forget_leader();
+        }
         let raft = self.replica.raft();
-        let peers = self.peer_facts();
+        let (peers, problems) = (self.peer_facts(), self.health.problems(moment.running));
         self.picture.change(|head| {
             (head.role, head.term, head.leader) = (shown.role, shown.term, shown.leader);
             head.config_index = shown.config;
             if has_members_changed {
                 head.config = Arc::new(raft.config().clone());
             }
-            head.peers = peers;
+            (head.peers, head.problems) = (peers, problems);
         });
         if before.is_none_or(|before| before.leader != shown.leader) && shown.leader.is_some() {
             self.unpark();
@@ -362,6 +374,9 @@ impl Core {
                 member,
                 is_connected: self.sessions.contains_key(&member),
                 matched: raft.matched(member),
+                lags: raft
+                    .matched(member)
+                    .is_some_and(|matched| raft.last().index.get() > matched.get() + LAG_MAX),
             })
             .collect()
     }

@@ -13,6 +13,7 @@ use super::super::open::{FOUNDER, random, random_cluster};
 use super::super::{Callbacks, Settings};
 use super::Clustered;
 use super::core::Core;
+use super::health::Health;
 use super::joining::{JoinAnswer, JoinAsk, Joining};
 use super::picture::{Head, Picture};
 use super::settings::ClusterSettings;
@@ -201,6 +202,7 @@ fn start(
         queued: Arc::clone(&queued),
         picture: Arc::clone(&picture),
         joining: Joining::new(contact, cluster.stays_learner),
+        health: Health::default(),
         outputs,
         batch: Vec::new(),
         sessions: std::collections::BTreeMap::new(),
@@ -276,5 +278,6 @@ fn head(replica: &Replica) -> Head {
         stopped: None,
         failure: None,
         peers: Vec::new(),
+        problems: Vec::new(),
     }
 }

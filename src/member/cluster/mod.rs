@@ -20,6 +20,7 @@
 mod core;
 mod crank;
 mod founding;
+mod health;
 mod joining;
 mod mail;
 mod picture;
