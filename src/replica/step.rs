@@ -62,9 +62,9 @@ impl Replica {
     /// Nothing more waits: lets what was appended be synced, and the log be kept small.
     pub fn flush(&mut self, moment: Moment, outputs: &mut Vec<Output>) {
         if self.failure.is_none()
-            && let Some(sequence) = self.writes.begin_sync()
+            && let Some((sequence, messages)) = self.writes.begin_sync()
         {
-            outputs.push(Output::Sync(SyncJob { sequence, syncer: self.wal.syncer() }));
+            outputs.push(Output::Sync(SyncJob { sequence, syncer: self.wal.syncer(), messages }));
         }
         if let Some(upto) = self.release() {
             self.step_raft(self.clock.now(moment), raft::Input::Released(upto), outputs);

@@ -277,7 +277,12 @@ impl World {
         }
         let paused = self.unless_paused(place, Event::Sync { place, life, job, began });
         let Some(Event::Sync { job, .. }) = paused else { return };
-        let result = self.machines[place.0].disk.ending_sync(began, || job.run());
+        let mut told = Vec::new();
+        let result =
+            self.machines[place.0].disk.ending_sync(began, || job.run(|envelope| told.push(envelope)));
+        for envelope in told {
+            self.send(place, life, &envelope);
+        }
         self.machines[place.0].is_syncing = false;
         self.report.syncs += 1;
         self.step(place, Input::Synced(result));
