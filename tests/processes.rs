@@ -11,6 +11,8 @@ mod cluster;
 mod load;
 #[path = "processes/readme.rs"]
 mod readme;
+#[path = "processes/recovery.rs"]
+mod recovery;
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
