@@ -132,6 +132,7 @@ pub mod internals {
     /// A member without threads, clock or sockets.
     pub mod replica {
         pub use crate::replica::*;
+        pub use crate::watch::HistoryLimits;
     }
     /// Bytes between members.
     #[cfg(feature = "cluster")]

@@ -69,7 +69,7 @@ impl Member {
     }
 
     fn start_as(speaker: Speaker, secret: Option<Secret>, settings: Settings) -> Self {
-        let (endpoint, events) = Endpoint::start(listener(), speaker, secret, settings).unwrap();
+        let (endpoint, events) = Endpoint::start(listener(), speaker, secret, settings, || {}).unwrap();
         Self { endpoint, events }
     }
 
@@ -277,7 +277,8 @@ fn one_session_stays_when_both_call() {
 fn listening_where_others_can_reach_it_wants_a_secret_or_leave() {
     let start = |secret, allow_insecure| {
         let listener = TcpListener::bind("0.0.0.0:0").unwrap();
-        Endpoint::start(listener, speaker(1, 1), secret, Settings { allow_insecure, ..settings() }).map(drop)
+        Endpoint::start(listener, speaker(1, 1), secret, Settings { allow_insecure, ..settings() }, || {})
+            .map(drop)
     };
     let Err(NetError::Insecure { address }) = start(None, false) else { panic!() };
     assert!(address.ip().is_unspecified());
@@ -286,7 +287,7 @@ fn listening_where_others_can_reach_it_wants_a_secret_or_leave() {
     let weak = Secret::new(b"too short").unwrap_err();
     assert_eq!(weak.to_string(), "the peers' secret has 9 bytes and wants at least 16");
     let senseless = Settings { handshakes_max: 0, ..settings() };
-    let refused = Endpoint::start(listener(), speaker(1, 1), None, senseless);
+    let refused = Endpoint::start(listener(), speaker(1, 1), None, senseless, || {});
     assert!(matches!(refused, Err(NetError::Setting { .. })));
 }
 

@@ -64,9 +64,9 @@ impl Store {
         Pending(self.0.put(key).value(value).ttl(ttl).submit())
     }
 
-    /// Gets the node of a file and drops it again.
+    /// Gets the node of a file, looks at its value, and drops it again.
     pub(crate) fn get(&self, key: &str) -> Result<()> {
-        std::hint::black_box(self.0.get(key)?);
+        std::hint::black_box(self.0.get(key)?.value().first());
         Ok(())
     }
 
@@ -161,7 +161,7 @@ impl Timers for TimerWheel {
 
     fn expire(&mut self, now: u64) -> usize {
         self.due.clear();
-        self.wheel.advance(now.into(), &mut self.due);
+        while self.wheel.take_due(now.into(), &mut self.due) {}
         self.due.len()
     }
 

@@ -101,8 +101,7 @@ impl Tree {
         command: Command,
         effects: &mut Vec<Effect>,
     ) -> Result<usize, Refused> {
-        self.time = self.time.max(time);
-        self.expire_due(effects);
+        self.expire_due(time, usize::MAX, effects);
         let own = effects.len();
         let outcome = match command {
             Command::Put(put) => self.put(put).map(|effect| effects.push(effect)),
@@ -113,6 +112,33 @@ impl Tree {
         };
         self.settle();
         outcome.map(|()| own)
+    }
+
+    /// Lets go what is due by `time`, earliest deadline first, then by age, then by key: all of it, as before a command of
+    /// that time, or about `count` nodes. Returns whether nothing is left that is due.
+    ///
+    /// For those who have others look at the tree in between. No command of an earlier time may follow.
+    pub fn expire_due(&mut self, time: Timestamp, count: usize, effects: &mut Vec<Effect>) -> bool {
+        self.time = self.time.max(time);
+        let end = effects.len().saturating_add(count);
+        let mut due = Vec::new();
+        while effects.len() < end {
+            if !self.timers.take_due(self.time, &mut due) {
+                return true;
+            }
+            let aged =
+                |(deadline, key): (Timestamp, Key)| Some((deadline, self.get(&key).ok()?.created(), key));
+            let mut aged: Vec<(Timestamp, Index, Key)> = due.drain(..).filter_map(aged).collect();
+            aged.sort_unstable();
+            for (_, _, key) in aged {
+                // A directory takes what is below it along, in one change.
+                if self.get(&key).is_ok() {
+                    effects.push(self.expire(&key));
+                    self.settle();
+                }
+            }
+        }
+        false
     }
 
     /// The index of the newest change.
@@ -158,6 +184,12 @@ impl Tree {
         self.timers.refine(now);
     }
 
+    /// The file at `path`, if that is one and in canonical form. Between commands only.
+    pub fn file(&self, path: &str) -> Option<&Node> {
+        debug_assert!(self.nodes.is_settled(), "the files are behind the nodes");
+        self.files.get(path)
+    }
+
     /// The node at the canonical `path`.
     ///
     /// # Errors
@@ -171,24 +203,6 @@ impl Tree {
 
     fn find(&self, path: &str) -> Result<&Node, Refused> {
         find(self.root(), path, self.index)
-    }
-
-    /// Lets everything go that is due by now, earliest deadline first, then by age, then by key.
-    fn expire_due(&mut self, effects: &mut Vec<Effect>) {
-        let mut due: Vec<(Timestamp, Index, Key)> = self
-            .timers
-            .take_due(self.time)
-            .into_iter()
-            .filter_map(|(deadline, key)| Some((deadline, self.get(&key).ok()?.created(), key)))
-            .collect();
-        due.sort_unstable();
-        for (_, _, key) in due {
-            // A directory takes what is below it along, in one change.
-            if self.get(&key).is_ok() {
-                effects.push(self.expire(&key));
-                self.settle();
-            }
-        }
     }
 
     /// Brings what is derived from the nodes up to date with what was done to them.

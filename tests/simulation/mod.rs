@@ -16,6 +16,7 @@ mod admin;
 mod clients;
 pub mod coverage;
 mod invariants;
+#[path = "../support/linear.rs"]
 pub mod linear;
 mod machine;
 mod nemesis;

@@ -1,6 +1,7 @@
 //! What the attacks on the whole store share.
 #![allow(dead_code, reason = "each test program uses some of it")]
 
+pub(crate) mod line;
 pub(crate) mod proxy;
 
 use std::path::Path;
@@ -26,6 +27,15 @@ impl Random {
 
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
+    }
+
+    /// The same in an order of chance.
+    pub(crate) fn shuffled<T: Copy>(&mut self, all: &[T]) -> Vec<T> {
+        let mut shuffled = all.to_vec();
+        for place in (1..shuffled.len()).rev() {
+            shuffled.swap(place, self.below(place as u64 + 1) as usize);
+        }
+        shuffled
     }
 
     pub(crate) fn one_in(&mut self, chances: u64) -> bool {
@@ -59,7 +69,7 @@ pub(crate) fn directory() -> TempDir {
 pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let started = now();
     while !holds() {
-        assert!(started.elapsed() < Duration::from_secs(30), "this never came: {what}");
+        assert!(started.elapsed() < Duration::from_secs(60), "this never came: {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }

@@ -9,11 +9,15 @@ fn at(milliseconds: u64) -> Timestamp {
     Timestamp::new(milliseconds)
 }
 
-/// What is due by `now`, in order.
+/// What is due by `now`, as it comes; what comes at once in order.
 fn advance<T: Ord>(wheel: &mut Wheel<T>, now: u64) -> Vec<(Timestamp, T)> {
-    let mut due = Vec::new();
-    wheel.advance(at(now), &mut due);
-    due.sort();
+    let (mut due, mut before) = (Vec::new(), 0);
+    while wheel.take_due(at(now), &mut due) {
+        assert!(due.len() > before, "something is due");
+        due[before..].sort();
+        before = due.len();
+    }
+    assert_eq!(due.len(), before, "nothing is due");
     due
 }
 
@@ -24,24 +28,27 @@ fn check<T>(wheel: &Wheel<T>) {
         let (mut prev, mut id) = (NONE, head);
         while id != NONE {
             let timer = &wheel.timers[id as usize];
-            assert!(timer.item.is_some());
+            assert!(wheel.items[id as usize].is_some());
             assert_eq!((timer.prev, wheel.list_of(timer.deadline)), (prev, list));
             assert!(list != OVERDUE || wheel.overdue_from <= timer.deadline);
             (prev, id) = (id, timer.next);
             count += 1;
         }
         if list != OVERDUE {
-            assert_eq!(wheel.occupied[list / SLOTS] >> (list % SLOTS) & 1 == 1, head != NONE);
+            let slot = list % SLOTS;
+            assert_eq!(wheel.occupied[list / SLOTS][slot / 64] >> (slot % 64) & 1 == 1, head != NONE);
         }
     }
     assert_eq!(count, wheel.len());
     let unused = std::iter::successors(Some(wheel.free), |&id| Some(wheel.timers.get(id as usize)?.next));
-    assert_eq!(unused.take_while(|&id| id != NONE).count() + count, wheel.timers.len());
+    let unused: Vec<u32> = unused.take_while(|&id| id != NONE).collect();
+    assert!(unused.iter().all(|&id| wheel.timers[id as usize].prev == UNUSED));
+    assert_eq!((unused.len() + count, wheel.items.len()), (wheel.timers.len(), wheel.timers.len()));
 }
 
 #[test]
 fn a_timer_falls_due_at_its_millisecond() {
-    for deadline in [1, 63, 64, 65, 4_095, 4_096, 3_600_000, 1 << 60, u64::MAX] {
+    for deadline in [1, 63, 255, 256, 257, 65_535, 65_536, 3_600_000, 1 << 60, u64::MAX] {
         let mut wheel = Wheel::new(at(0));
         wheel.insert(at(deadline), "a");
         assert_eq!(advance(&mut wheel, deadline - 1), []);
@@ -59,17 +66,43 @@ fn an_overdue_timer_waits_for_the_next_advance() {
     assert_eq!(wheel.next_wake(), Some(at(10)));
     wheel.reschedule(past, at(5));
     assert_eq!(wheel.next_wake(), Some(at(5)));
-    // Time does not go back, but what is due is due.
-    assert_eq!(advance(&mut wheel, 3), [(at(5), "past"), (at(1_000), "now")]);
+    wheel.insert(at(7), "later");
+    // Time does not go back, and yet what is due depends on what is asked for.
+    assert_eq!(advance(&mut wheel, 4), []);
+    assert_eq!(advance(&mut wheel, 6), [(at(5), "past")]);
+    assert_eq!(wheel.next_wake(), Some(at(7)));
     wheel.insert(at(1_001), "next");
-    assert_eq!(advance(&mut wheel, 999), []);
+    assert_eq!(wheel.len(), 3);
+    let mut due = Vec::new();
+    assert!(wheel.take_due(at(1_001), &mut due));
+    due.sort();
+    assert_eq!(due, [(at(7), "later"), (at(1_000), "now")], "what came overdue comes first, and at once");
+    assert_eq!(advance(&mut wheel, 1_001), [(at(1_001), "next")]);
+}
+
+/// However near one looks, what is due is not taken before it is asked for.
+#[test]
+fn refining_takes_nothing_out() {
+    for deadline in [1, 256, 65_536, 65_537, 1 << 40] {
+        let mut wheel = Wheel::new(at(0));
+        wheel.insert(at(deadline), "first");
+        wheel.insert(at(deadline + 70_000), "second");
+        wheel.refine(at(deadline - 1));
+        assert!(wheel.next_wake() >= Some(at(deadline - 1)), "as near as one can tell");
+        wheel.refine(at(deadline + 1_000_000));
+        assert_eq!(wheel.next_wake(), Some(at(deadline)));
+        assert_eq!(advance(&mut wheel, deadline - 1), []);
+        assert_eq!(advance(&mut wheel, deadline), [(at(deadline), "first")]);
+        assert_eq!(wheel.len(), 1);
+        check(&wheel);
+    }
 }
 
 /// As the docs of `next_wake` count them.
 #[test]
 fn wakes_before_the_deadline_are_few() {
-    let starts = [0, 1, 62, 63, 4_095, (1 << 36) - 1, (1 << 36) - 1_000_000, 1_700_000_000_000];
-    for to_go in [1, 63, 64, 65, 3_600_000, 31_536_000_000, 1 << 62] {
+    let starts = [0, 1, 254, 255, 65_535, (1 << 40) - 1, (1 << 40) - 1_000_000, 1_700_000_000_000];
+    for to_go in [1, 255, 256, 257, 3_600_000, 31_536_000_000, 1 << 62] {
         for now in starts {
             let deadline = at(now + to_go);
             let mut wheel = Wheel::new(at(now));
@@ -77,11 +110,11 @@ fn wakes_before_the_deadline_are_few() {
             let mut due = Vec::new();
             let mut early = 0;
             while let Some(wake) = wheel.next_wake().filter(|&wake| wake < deadline) {
-                wheel.advance(wake, &mut due);
+                assert!(!wheel.take_due(wake, &mut due));
                 early += 1;
             }
             assert!(due.is_empty() && wheel.next_wake() == Some(deadline));
-            assert!(early <= (1 + to_go.ilog2() / 6).min(10), "{early} wakes from {now} for {to_go}");
+            assert!(early <= (1 + to_go.ilog2() / 8).min(7), "{early} wakes from {now} for {to_go}");
         }
     }
 }
@@ -119,6 +152,7 @@ enum Op {
     Reschedule(usize, u64),
     Cancel(usize),
     Advance(u64),
+    Refine(u64),
     Wake,
 }
 
@@ -139,6 +173,7 @@ fn op() -> impl Strategy<Value = Op> {
         3 => (any::<prop::sample::Index>(), moment()).prop_map(|(i, at)| Op::Reschedule(i.index(1 << 20), at)),
         2 => any::<prop::sample::Index>().prop_map(|i| Op::Cancel(i.index(1 << 20))),
         2 => moment().prop_map(Op::Advance),
+        1 => moment().prop_map(Op::Refine),
         3 => Just(Op::Wake),
     ]
 }
@@ -146,7 +181,6 @@ fn op() -> impl Strategy<Value = Op> {
 /// The timers in order, and by number their names in the wheel.
 #[derive(Default)]
 struct Model {
-    now: Timestamp,
     timers: BTreeSet<(Timestamp, u32)>,
     ids: BTreeMap<u32, (TimerId, Timestamp)>,
 }
@@ -163,9 +197,7 @@ impl Model {
     }
 
     fn advance(&mut self, now: Timestamp) -> Vec<(Timestamp, u32)> {
-        self.now = self.now.max(now);
-        let due: Vec<_> =
-            self.timers.iter().take_while(|(deadline, _)| *deadline <= self.now).copied().collect();
+        let due: Vec<_> = self.timers.iter().take_while(|(deadline, _)| *deadline <= now).copied().collect();
         for timer in &due {
             self.timers.remove(timer);
             self.ids.remove(&timer.1);
@@ -200,6 +232,12 @@ fn run(op: &Op, number: u32, base: u64, wheel: &mut Wheel<u32>, model: &mut Mode
         Op::Advance(offset) => {
             assert_eq!(advance(wheel, moment(offset).get()), model.advance(moment(offset)));
         }
+        Op::Refine(offset) => {
+            let first = model.timers.first().map(|&(deadline, _)| deadline);
+            wheel.refine(moment(offset));
+            let is_known = wheel.next_wake().is_none_or(|wake| wake > moment(offset));
+            assert!(is_known || wheel.heads[OVERDUE] != NONE || wheel.next_wake() == first);
+        }
         Op::Wake => {
             if let Some(wake) = wheel.next_wake() {
                 assert_eq!(advance(wheel, wake.get()), model.advance(wake));
@@ -217,7 +255,7 @@ proptest! {
         ops in vec(op(), 1..100),
     ) {
         let mut wheel = Wheel::new(at(base));
-        let mut model = Model { now: at(base), ..Model::default() };
+        let mut model = Model::default();
         for (op, number) in ops.iter().zip(0..) {
             run(op, number, base, &mut wheel, &mut model);
             check(&wheel);
