@@ -78,6 +78,9 @@ use turn::{Crank, Proposal, Reply};
 /// How long the worker leaves expiry alone when the log had no room for it.
 const EXPIRY_PAUSE: Duration = Duration::from_millis(500);
 
+/// Readers get their turn after so many small steps of looking at timers, or of letting go what is due.
+const STEPS_PER_LOCK: usize = 256;
+
 /// A turn takes no more than this at once, so that one sync does not keep the first waiting for the last.
 const BATCH_BYTES: usize = 1 << 20;
 const BATCH_WRITES: usize = 1024;
@@ -245,9 +248,8 @@ impl Member {
         if self.tree().next_wake().is_none_or(|wake| wake > now) {
             return false;
         }
-        let mut tree = self.tree_mut();
-        tree.refine_timers(now);
-        tree.next_wake().is_some_and(|wake| wake <= now)
+        while self.tree_mut().refine_timers(now, STEPS_PER_LOCK) {}
+        self.tree().next_wake().is_some_and(|wake| wake <= now)
     }
 
     /// How far the tree has applied the log, and the term of what it applied last.
