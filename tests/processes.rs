@@ -17,6 +17,8 @@ mod links;
 mod load;
 #[path = "processes/readme.rs"]
 mod readme;
+#[path = "processes/recovery.rs"]
+mod recovery;
 #[path = "processes/registers.rs"]
 mod registers;
 #[path = "processes/rolling.rs"]

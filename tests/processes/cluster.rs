@@ -137,10 +137,15 @@ impl Cluster {
 
     /// Starts a member; it may take a moment until it serves.
     pub(crate) fn start(&mut self, member: usize, state: &str) {
+        self.start_with(member, state, &[]);
+    }
+
+    /// The same with more flags.
+    pub(crate) fn start_with(&mut self, member: usize, state: &str, flags: &[&str]) {
         let log = File::options().create(true).append(true).open(self.log(member)).unwrap();
         let mut command = spinney();
         command.args(["serve", "--initial-cluster-state", state, "--data-dir"]).arg(self.data(member));
-        command.args(["--initial-cluster", &self.initial_cluster()]).args(&self.flags);
+        command.args(["--initial-cluster", &self.initial_cluster()]).args(&self.flags).args(flags);
         let Member { name, clients, peers, child, .. } = &mut self.members[member];
         command.args(["--name", name, "--listen-client-urls", &url(*clients)]);
         command.args(["--listen-peer-urls", &url(*peers)]);
