@@ -23,6 +23,8 @@ mod image;
 mod key;
 #[path = "../fuzz/bodies/log_recovery.rs"]
 mod log_recovery;
+#[path = "../fuzz/bodies/message.rs"]
+mod message;
 #[path = "../fuzz/bodies/snapshot.rs"]
 mod snapshot;
 #[path = "../fuzz/bodies/tree_model.rs"]
@@ -68,6 +70,11 @@ fn frame() {
 #[test]
 fn handshake() {
     replay("handshake", handshake::run);
+}
+
+#[test]
+fn message() {
+    replay("message", message::run);
 }
 
 #[cfg(feature = "http")]

@@ -1,4 +1,5 @@
-//! Three `spinney serve` on loopback: real processes, real disks, clients from all sides, kill -9.
+//! Three and five `spinney serve` on loopback: real processes, real disks, clients from all sides, kill -9, and links
+//! that fail.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so")]
 
@@ -7,96 +8,33 @@
 mod client;
 #[path = "processes/cluster.rs"]
 mod cluster;
+#[path = "support/linear.rs"]
+#[allow(unreachable_pub, reason = "the simulator has it as a public module")]
+mod linear;
+#[path = "support/links.rs"]
+mod links;
 #[path = "processes/load.rs"]
 mod load;
 #[path = "processes/readme.rs"]
 mod readme;
+#[path = "processes/recovery.rs"]
+mod recovery;
+#[path = "processes/registers.rs"]
+mod registers;
+#[path = "processes/rolling.rs"]
+mod rolling;
+#[path = "processes/storm.rs"]
+mod storm;
 mod support;
+#[path = "processes/watchers.rs"]
+mod watchers;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 
-use cluster::{Cluster, call, json, spinney, url};
-use load::{Acknowledged, Load};
+use cluster::{Cluster, json, spinney, url};
+use load::{Ending, Load};
 use support::wait_until;
-
-/// How many more writes are to be acknowledged between two blows, and after each.
-const PROGRESS: usize = 40;
-
-#[test]
-fn nothing_acknowledged_is_lost_while_leaders_are_killed_and_frozen() {
-    let mut cluster = Cluster::of_three(&[]);
-    let load = Load::new(cluster.addresses());
-    let last = OnceLock::new();
-    let (written, seen) = std::thread::scope(|scope| {
-        let writers: Vec<_> = (0..4)
-            .map(|client| {
-                scope.spawn({
-                    let load = &load;
-                    move || load.write(client)
-                })
-            })
-            .collect();
-        let watcher = scope.spawn(|| load.watch(&|| last.get().copied()));
-        let progress = |what: &str| {
-            let before = load.acknowledged.load(Ordering::Relaxed);
-            wait_until(what, || load.acknowledged.load(Ordering::Relaxed) >= before + PROGRESS);
-        };
-        for round in 0..6 {
-            progress("writes before a blow");
-            let leader = cluster.leader(&[0, 1, 2]);
-            if round % 2 == 0 {
-                cluster.kill(leader);
-                progress("writes without the leader that was killed");
-                cluster.start(leader, "new");
-            } else {
-                cluster.signal(leader, "STOP");
-                progress("writes without the leader that is frozen");
-                cluster.signal(leader, "CONT");
-            }
-            cluster.wait_until_well();
-        }
-        load.has_ended.store(true, Ordering::Release);
-        let written: Vec<_> = writers.into_iter().map(|writer| writer.join().unwrap()).collect();
-        // Nothing is under way any more: what a quorum has now is all there will be.
-        wait_until("the end marker", || cluster.set(0, "/queue/end", "1"));
-        let end = cluster.ask(0, "GET", "/v2/keys/queue/end?quorum=true", None).unwrap();
-        last.set(json(&end)["node"]["modifiedIndex"].as_u64().unwrap()).unwrap();
-        (written, watcher.join().unwrap())
-    });
-
-    // All members have the same, to the byte.
-    let everything = "/v2/keys/?recursive=true&quorum=true";
-    let all: Vec<_> = (0..3).map(|member| cluster.ask(member, "GET", everything, None).unwrap()).collect();
-    assert!(all.iter().all(|reply| reply.head.status == 200 && reply.body == all[0].body));
-
-    let queue = json(&call(cluster.members[0].clients, "GET", "/v2/keys/queue", None).unwrap());
-    let nodes = queue["node"]["nodes"].as_array().unwrap();
-    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
-    let kept: BTreeMap<_, _> = nodes.iter().map(|node| (text(&node["key"]), text(&node["value"]))).collect();
-    let values: BTreeSet<_> = kept.values().collect();
-    assert_eq!(values.len(), nodes.len(), "a write was done twice");
-    for writes in &written {
-        assert!(writes.windows(2).all(|pair| pair[0].key < pair[1].key), "out of order");
-        for Acknowledged { value, key, index } in writes {
-            assert_eq!(kept.get(key), Some(value), "acknowledged at {index}, and lost");
-        }
-    }
-    assert!(written.iter().all(|writes| !writes.is_empty()), "somebody never got through");
-
-    // What is there now was told to the watcher, once and in order, or it was told of a gap.
-    assert!(seen.events.windows(2).all(|pair| pair[0].0 < pair[1].0), "not in order");
-    let told: BTreeSet<_> = seen.events.iter().map(|(_, key)| key.as_str()).collect();
-    let ends = seen.events.iter().filter(|(_, key)| key == "/queue/end").count();
-    assert_eq!(told.len() - 1, seen.events.len() - ends, "told twice");
-    for node in nodes {
-        let (key, index) = (node["key"].as_str().unwrap(), node["modifiedIndex"].as_u64().unwrap());
-        let is_in_gap = seen.gaps.iter().any(|&(from, to)| (from..=to).contains(&index));
-        assert!(told.contains(key) || is_in_gap, "{key} at {index} was never told");
-    }
-    assert!(told.len() > nodes.len() / 2, "the watcher missed most: {:?}", seen.gaps);
-}
 
 #[test]
 fn a_minority_refuses_writes_and_says_so() {
@@ -141,11 +79,16 @@ fn member(cluster: &Cluster, at: usize, words: &[&str]) -> String {
 #[test]
 fn members_come_and_go_while_others_write() {
     let mut cluster = Cluster::of_three(&[]);
-    let load = Load::new(cluster.addresses());
-    let (written, rest) = std::thread::scope(|scope| {
+    // One more than the founders, and one watcher that goes from member to member.
+    let fourth = cluster.new_member();
+    let load = Load::new(cluster.addresses(), 1);
+    let last = OnceLock::new();
+    let until = || last.get().copied();
+    let (written, told, rest) = std::thread::scope(|scope| {
+        let ending = Ending(&load);
         let writer = scope.spawn(|| load.write(0));
+        let watcher = scope.spawn(|| watchers::watch(&load, 0, &load.addresses, &until));
         // A place is made, and taken by whoever is reached there.
-        let fourth = cluster.new_member();
         let added = member(&cluster, 0, &["add", "n4", &url(cluster.members[fourth].peers)]);
         assert!(added.contains("ETCD_INITIAL_CLUSTER_STATE=\"existing\""), "{added}");
         let promised = cluster.listed(0).into_iter().find(|(name, _)| name.is_empty()).unwrap().1;
@@ -184,21 +127,17 @@ fn members_come_and_go_while_others_write() {
 
         let beyond = load.acknowledged.load(Ordering::Relaxed) + 10;
         wait_until("writes go on", || load.acknowledged.load(Ordering::Relaxed) >= beyond);
-        load.has_ended.store(true, Ordering::Release);
+        drop(ending);
+        let written = writer.join().unwrap();
         assert_eq!(cluster.listed(rest[2]).len(), 3);
         for &member in &rest {
             assert!(cluster.set(member, &format!("/through/{member}"), "1"));
         }
-        let everything = "/v2/keys/through?quorum=true";
-        for &member in &rest {
-            let listing = json(&cluster.ask(member, "GET", everything, None).unwrap());
-            assert_eq!(listing["node"]["nodes"].as_array().unwrap().len(), 3);
-        }
-        (writer.join().unwrap(), rest)
+        last.set(cluster.set_last(rest[0])).unwrap();
+        (written, watcher.join().unwrap(), rest)
     });
-    for Acknowledged { value, key, .. } in &written {
-        assert_eq!(cluster.value(rest[2], &format!("{key}?quorum=true")).as_deref(), Some(value.as_str()));
-    }
+    storm::are_equal(&cluster, &rest, &told);
+    storm::are_complete(&[written], &told);
 }
 
 #[test]

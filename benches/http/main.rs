@@ -6,24 +6,24 @@
 //!   cargo bench --features http --bench http -- --quick      fewer and shorter rounds, fewer keys
 //! ```
 //!
-//! Both servers are processes of their own, on the same disk, with every write synced. The same load comes to them in
-//! turns, round after round, from threads of this process over connections that stay open; what is printed is the
+//! The servers are processes of their own, on the same disk, with every write synced. The same load comes to them in
+//! turns, round after round, from one thread of this process over connections that stay open; what is printed is the
 //! median of the rounds, and the median of the ratios round by round. Clients and server share the machine, as they
-//! would in no real setting, and a client's work is as little as can be.
+//! would in no real setting, and a client's work is as little as can be. A third server does nothing but receive, sync
+//! and answer: `bare` is what this machine and these clients get at most.
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
-mod load;
+mod bare;
 mod rows;
-mod servers;
+#[path = "../shared/mod.rs"]
+mod shared;
 
-use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// A benchmark has nothing better to do with an error than to print it.
-type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+use shared::{Result, servers};
 
 /// What the command line asks for.
 struct Options {
@@ -38,6 +38,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match arguments.first().map(String::as_str) {
         Some(servers::FLAG) => servers::serve(&arguments[1..]),
+        Some(bare::FLAG) => bare::serve(&arguments[1..]),
         // Cargo says `--bench` when it means it: `cargo test --all-targets` starts this program, too.
         _ if arguments.iter().all(|argument| argument != "--bench") => {
             println!("nothing is measured except by `cargo bench`");

@@ -98,6 +98,7 @@ fn keep_calling(shared: &Arc<Shared>, peer: &Arc<Peer>, lane: Lane) {
                 shared.counters.say(format!("calling member {}: {words}", peer.member));
                 if lane == Lane::BulkOut {
                     peer.give_up_bulk(shared);
+                    shared.told();
                 }
             }
         }

@@ -45,7 +45,9 @@ impl Endpoint {
     /// Starts to listen. Peers are called once they are named with [`set_peers`](Self::set_peers).
     ///
     /// The owner takes the events from the channel. It should not hold what it takes for long: when too much waits, or
-    /// is held, nothing more is read from anybody until there is room again.
+    /// is held, nothing more is read from anybody until there is room again. After something was put into the channel,
+    /// `told` is called, on a thread of the endpoint's and with nothing locked: the owner may take the events there and
+    /// then.
     ///
     /// # Errors
     ///
@@ -57,6 +59,7 @@ impl Endpoint {
         speaker: Speaker,
         secret: Option<Secret>,
         settings: Settings,
+        told: impl Fn() + Send + Sync + 'static,
     ) -> Result<(Self, Receiver<Event>), NetError> {
         settings.check()?;
         let io = |action| move |source| NetError::Io { action, source };
@@ -66,7 +69,7 @@ impl Endpoint {
         }
         listener.set_nonblocking(false).map_err(io("prepare the listener"))?;
         let (events, receiver) = crossbeam_channel::bounded(EVENTS_MAX);
-        let shared = Arc::new(Shared::new(speaker, secret, settings, events));
+        let shared = Arc::new(Shared::new(speaker, secret, settings, events, told));
         let accepting = Arc::clone(&shared);
         let name = "spinney-accept".to_owned();
         let started = shared.threads.spawn(name, move || accept_all(&accepting, &listener));
@@ -103,7 +106,8 @@ impl Endpoint {
         }
     }
 
-    /// Sends a message to a peer: puts it behind those of its class that wait, and never blocks.
+    /// Sends a message to a peer, behind those of its class that wait, and never blocks: what cannot be written at once is
+    /// left to a thread.
     ///
     /// # Errors
     ///
@@ -180,7 +184,7 @@ impl Endpoint {
             return Err(Unsent::TooLarge);
         }
         let peer = self.shared.peers.lock().get(&to).cloned().ok_or(Unsent::Unknown)?;
-        if peer.send(class, message)? == Sending::WantsDialler {
+        if peer.send(&self.shared, class, message)? == Sending::WantsDialler {
             dial::start(&self.shared, &peer, Lane::BulkOut);
         }
         Ok(())

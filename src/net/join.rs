@@ -76,6 +76,7 @@ pub(super) fn serve(shared: &Shared, socket: &Arc<TcpStream>, greeted: Greeted) 
     if !shared.emit(Event::Join(JoinRequest { bytes, answer })) {
         return Ok(());
     }
+    shared.told();
     let answer: Vec<u8> = select! {
         recv(answered) -> answer => match answer {
             Ok(answer) => answer,

@@ -17,7 +17,9 @@
 //! # Threads
 //!
 //! An acceptor; a writer and a reader a connection; and a dialler a peer, which is the reader of a connection that it
-//! opened. What is read at once is handed over at once, so that the owner can write it to disk with one sync.
+//! opened. What is read at once is handed over at once, so that the owner can write it to disk with one sync; the owner
+//! is told on the reader's own thread, and may work there. What is sent is written by the sender while the kernel takes
+//! it without waiting (`pen`), and by the writer from there on.
 //!
 //! # Invariants
 //!
@@ -45,6 +47,7 @@ mod greet;
 mod handshake;
 mod join;
 mod peer;
+mod pen;
 mod queue;
 mod secret;
 mod session;

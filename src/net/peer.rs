@@ -22,10 +22,14 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use super::error::{Refusal, Unsent};
 use super::event::{Event, SessionId};
 use super::handshake::Purpose;
+use super::pen::Pen;
 use super::queue::{Class, Outgoing, Queue};
 use super::settings::Settings;
 use super::shared::Shared;
 use crate::types::{BootId, MemberId};
+
+/// Messages that are written by whoever sends them have no more bytes than that: what is copied and checked takes time.
+const AT_ONCE_BYTES: usize = 64 << 10;
 
 /// Which of a peer's connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +102,10 @@ pub(super) struct Line {
 pub(super) struct LineState {
     pub(super) queue: Queue,
     pub(super) session: Option<Arc<Session>>,
+    /// The session's, unless somebody writes with it.
+    pub(super) pen: Option<Pen>,
+    /// Something was written since the writer looked last.
+    pub(super) was_written: bool,
     /// Where the peer may be called; nowhere if empty.
     pub(super) addresses: Vec<String>,
     /// A thread does the calling.
@@ -116,6 +124,8 @@ impl Peer {
             state: Mutex::new(LineState {
                 queue: Queue::new(settings.outgoing_bytes_max, settings.outgoing_messages_max),
                 session: None,
+                pen: None,
+                was_written: false,
                 addresses: Vec::new(),
                 has_dialler: false,
             }),
@@ -135,8 +145,8 @@ impl Peer {
         &self.lines[lane as usize]
     }
 
-    /// Takes a message to be sent.
-    pub(super) fn send(&self, class: Class, message: Outgoing) -> Result<Sending, Unsent> {
+    /// Takes a message to be sent, and sends it if that can be done at once.
+    pub(super) fn send(&self, shared: &Shared, class: Class, message: Outgoing) -> Result<Sending, Unsent> {
         let lane = if class == Class::Bulk { Lane::BulkOut } else { Lane::Messages };
         let line = self.line(lane);
         let mut state = line.state.lock();
@@ -145,8 +155,12 @@ impl Peer {
             return Err(Unsent::NotConnected);
         }
         state.queue.push(class, message)?;
-        line.writable.notify_one();
-        if state.session.is_some() {
+        if let Some(session) = state.session.clone() {
+            if lane == Lane::Messages {
+                self.write_now(shared, &session, state);
+            } else {
+                line.writable.notify_one();
+            }
             return Ok(Sending::Queued);
         }
         if state.has_dialler {
@@ -154,6 +168,38 @@ impl Peer {
         }
         state.has_dialler = true;
         Ok(Sending::WantsDialler)
+    }
+
+    /// Writes what waits, if nobody else does, as far as that goes without waiting. The rest is the writer's.
+    fn write_now<'a>(&'a self, shared: &Shared, session: &Session, mut state: MutexGuard<'a, LineState>) {
+        let line = self.line(session.lane);
+        let mut batch = Vec::new();
+        while cfg!(target_os = "linux")
+            && state.queue.bytes_of_next().is_some_and(|bytes| bytes <= AT_ONCE_BYTES)
+            && let Some(mut pen) = state.pen.take_if(|pen| !pen.has_unsent())
+        {
+            state.queue.take(AT_ONCE_BYTES, &mut batch);
+            drop(state);
+            let written = pen.write_now(&session.socket, &batch);
+            state = line.state.lock();
+            let Ok(bytes) = written else {
+                // The reader does the rest.
+                return session.close();
+            };
+            if !state.is_current(session) {
+                return;
+            }
+            state.pen = Some(pen);
+            state.was_written = true;
+            shared.counters.messages_sent.add(batch.len());
+            shared.counters.bytes_sent.add(bytes);
+            batch.clear();
+        }
+        // Where somebody else writes, the queue is looked at afterwards.
+        let is_left = !state.queue.is_empty() || state.pen.as_ref().is_some_and(Pen::has_unsent);
+        if is_left && state.pen.is_some() {
+            line.writable.notify_one();
+        }
     }
 
     /// Wakes all threads that wait for something to do.
@@ -195,6 +241,7 @@ impl Peer {
         boot: BootId,
         rank: Rank,
         socket: Arc<TcpStream>,
+        pen: Option<Pen>,
     ) -> Result<Arc<Session>, Refusal> {
         let gate = self.gate.lock();
         self.admit(lane, boot, rank)?;
@@ -212,6 +259,7 @@ impl Peer {
                 // What waits was meant for the session that is replaced.
                 shared.counters.messages_dropped.add(state.queue.clear());
             }
+            state.pen = pen;
             line.writable.notify_all();
             line.callable.notify_all();
         }
@@ -265,6 +313,7 @@ impl Peer {
             shared.counters.messages_dropped.add(state.queue.clear());
             line.writable.notify_all();
             line.callable.notify_all();
+            state.pen = None;
             (state.session.take(), state.queue.has_room_again())
         };
         if let (Lane::Messages, Some(session)) = (lane, session) {

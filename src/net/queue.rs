@@ -163,6 +163,11 @@ impl Queue {
         }
     }
 
+    /// How large the next message is.
+    pub(super) fn bytes_of_next(&self) -> Option<usize> {
+        self.waiting.iter().find_map(|waiting| waiting.messages.front()).map(Outgoing::bytes)
+    }
+
     /// Whether somebody who was refused should be told, once, that there is room again.
     pub(super) fn has_room_again(&mut self) -> bool {
         let roomy = |waiting: &Waiting| {

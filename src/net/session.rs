@@ -1,6 +1,6 @@
 //! A session's two threads: one reads, one writes.
 
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, Read};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,7 +10,8 @@ use super::event::{Event, Frames};
 use super::frame::{Decoder, Encoder, Kind, Span};
 use super::greet::Greeted;
 use super::peer::{Lane, Peer, Session};
-use super::queue::{Class, Outgoing, Part};
+use super::pen::Pen;
+use super::queue::{Class, Outgoing};
 use super::shared::Shared;
 
 /// How much is read at once; frames that are larger are read as a whole.
@@ -18,9 +19,6 @@ const READ_BYTES: usize = 128 << 10;
 
 /// How much is written at once, about: what is urgent waits for no more than that, and for what the kernel holds.
 const WRITE_BYTES: usize = 256 << 10;
-
-/// Parts of this size are written from where they are; copying shorter ones is cheaper.
-const PART_BYTES: usize = 4 << 10;
 
 /// Makes a session of a connection whose handshake is done, and reads from it until it ends.
 ///
@@ -40,7 +38,8 @@ pub(super) fn run(
     if timeouts.is_err() {
         return false;
     }
-    let session = match peer.begin(shared, lane, greeted.boot, greeted.rank, socket) {
+    let pen = (lane != Lane::BulkIn).then(|| Pen::new(Encoder::new(greeted.outgoing)));
+    let session = match peer.begin(shared, lane, greeted.boot, greeted.rank, socket, pen) {
         Ok(session) => session,
         Err(refusal) => {
             // The other connection of the pair has come up in the meantime.
@@ -48,8 +47,9 @@ pub(super) fn run(
             return false;
         }
     };
+    shared.told();
     if lane != Lane::BulkIn {
-        let writer = Writer::new(shared, peer, &session, Encoder::new(greeted.outgoing));
+        let writer = Writer::new(shared, peer, &session);
         let name = format!("spinney-to-{}", peer.member);
         if let Err(error) = shared.threads.spawn(name, move || writer.run()) {
             shared.counters.say(format!("cannot start a thread: {error}"));
@@ -66,6 +66,7 @@ pub(super) fn run(
         shared.counters.say(format!("session with member {}: {error}", peer.member));
     }
     peer.end(shared, &session);
+    shared.told();
     lane == Lane::BulkOut || session.heard.load(Ordering::Relaxed)
 }
 
@@ -102,6 +103,7 @@ fn read(shared: &Shared, peer: &Peer, session: &Session, mut decoder: Decoder) -
         if !peer.deliver(shared, session, event) {
             return Ok(());
         }
+        shared.told();
     }
 }
 
@@ -142,39 +144,39 @@ impl Input {
     }
 }
 
-/// The thread that writes.
+/// The thread that writes what nobody else could write at once.
 struct Writer {
     shared: Arc<Shared>,
     peer: Arc<Peer>,
     session: Arc<Session>,
-    encoder: Encoder,
     /// For how long nothing but pings was sent.
     idle: Duration,
 }
 
-/// What a writer does next.
+/// What a writer does next, and with what.
 enum Next {
-    Write { has_room: bool },
-    Ping,
+    Write { pen: Pen, has_room: bool },
+    Ping { pen: Pen },
     End,
 }
 
 impl Writer {
-    fn new(shared: &Arc<Shared>, peer: &Arc<Peer>, session: &Arc<Session>, encoder: Encoder) -> Self {
+    fn new(shared: &Arc<Shared>, peer: &Arc<Peer>, session: &Arc<Session>) -> Self {
         let (shared, peer, session) = (Arc::clone(shared), Arc::clone(peer), Arc::clone(session));
-        Self { shared, peer, session, encoder, idle: Duration::ZERO }
+        Self { shared, peer, session, idle: Duration::ZERO }
     }
 
     fn run(mut self) {
         let mut batch = Vec::new();
         let written = loop {
             let written = match self.next(&mut batch) {
-                Next::Write { has_room } => self.write(&batch).inspect(|()| {
+                Next::Write { pen, has_room } => self.write(pen, &batch).inspect(|()| {
                     if has_room && self.session.lane == Lane::BulkOut {
                         self.shared.emit(Event::Room { member: self.peer.member });
+                        self.shared.told();
                     }
                 }),
-                Next::Ping => self.ping(),
+                Next::Ping { mut pen } => pen.ping(&self.session.socket).map(|()| self.put_back(pen)),
                 Next::End => break Ok(()),
             };
             batch.clear();
@@ -189,7 +191,7 @@ impl Writer {
         self.session.close();
     }
 
-    /// Waits until there is something to do.
+    /// Waits until there is something to do, and nobody else is doing it.
     fn next(&mut self, batch: &mut Vec<(Class, Outgoing)>) -> Next {
         let is_bulk = self.session.lane == Lane::BulkOut;
         let line = self.peer.line(self.session.lane);
@@ -198,39 +200,50 @@ impl Writer {
             if self.shared.stop.is_set() || !state.is_current(&self.session) {
                 return Next::End;
             }
-            if !state.queue.is_empty() {
+            let is_wanted = !state.queue.is_empty() || state.pen.as_ref().is_some_and(Pen::has_unsent);
+            if is_wanted && let Some(pen) = state.pen.take() {
                 self.idle = Duration::ZERO;
                 state.queue.take(if is_bulk { 0 } else { WRITE_BYTES }, batch);
-                return Next::Write { has_room: state.queue.has_room_again() };
+                return Next::Write { pen, has_room: state.queue.has_room_again() };
             }
             let interval = self.shared.settings.ping_interval;
-            if line.writable.wait_for(&mut state, interval).timed_out() && state.queue.is_empty() {
-                self.idle += interval;
-                let is_over = is_bulk && self.idle >= self.shared.settings.bulk_idle_timeout;
-                return if is_over { Next::End } else { Next::Ping };
+            if !line.writable.wait_for(&mut state, interval).timed_out() || !state.queue.is_empty() {
+                continue;
+            }
+            if std::mem::take(&mut state.was_written) {
+                self.idle = Duration::ZERO;
+                continue;
+            }
+            self.idle += interval;
+            if is_bulk && self.idle >= self.shared.settings.bulk_idle_timeout {
+                return Next::End;
+            }
+            if let Some(pen) = state.pen.take() {
+                return Next::Ping { pen };
             }
         }
     }
 
-    fn write(&mut self, batch: &[(Class, Outgoing)]) -> io::Result<()> {
+    fn write(&self, mut pen: Pen, batch: &[(Class, Outgoing)]) -> io::Result<()> {
         if self.session.lane == Lane::BulkOut {
-            self.throttle(batch.iter().map(|(_, message)| message.bytes()).sum())?;
+            self.throttle(&mut pen, batch.iter().map(|(_, message)| message.bytes()).sum())?;
         }
-        let chunks = encode(&mut self.encoder, batch);
-        let bytes = write_chunks(&self.session.socket, &chunks)?;
+        let bytes = pen.write(&self.session.socket, batch)?;
+        self.put_back(pen);
         self.shared.counters.messages_sent.add(batch.len());
         self.shared.counters.bytes_sent.add(bytes);
         Ok(())
     }
 
-    fn ping(&mut self) -> io::Result<()> {
-        let mut bytes = Vec::new();
-        self.encoder.encode(Kind::Ping, &[], &mut bytes);
-        (&*self.session.socket).write_all(&bytes)
+    fn put_back(&self, pen: Pen) {
+        let mut state = self.peer.line(self.session.lane).state.lock();
+        if state.is_current(&self.session) {
+            state.pen = Some(pen);
+        }
     }
 
     /// Waits until the rate allows so many bytes, and says meanwhile that this end is there.
-    fn throttle(&mut self, bytes: usize) -> io::Result<()> {
+    fn throttle(&self, pen: &mut Pen, bytes: usize) -> io::Result<()> {
         let mut wait = self.shared.bucket.lock().take(bytes, (self.shared.settings.clock)());
         let slice = self.shared.settings.ping_interval;
         while !wait.is_zero() {
@@ -239,66 +252,9 @@ impl Writer {
             }
             wait = wait.saturating_sub(slice);
             if !wait.is_zero() {
-                self.ping()?;
+                pen.ping(&self.session.socket)?;
             }
         }
         Ok(())
     }
-}
-
-/// Bytes to write: runs of short parts, copied together, and long parts where they are.
-enum Chunk<'a> {
-    Copied(Vec<u8>),
-    InPlace(&'a [u8]),
-}
-
-/// The frames of a batch.
-fn encode<'a>(encoder: &mut Encoder, batch: &'a [(Class, Outgoing)]) -> Vec<Chunk<'a>> {
-    let mut chunks = Vec::new();
-    let mut copied = Vec::with_capacity(4096);
-    let mut check = Vec::with_capacity(32);
-    for (class, message) in batch {
-        check.clear();
-        let parts = message.parts();
-        let header = encoder.frame(class.kind(), parts.iter().map(Part::as_slice), &mut check);
-        copied.extend_from_slice(&header);
-        for part in parts.iter().map(Part::as_slice) {
-            if part.len() < PART_BYTES {
-                copied.extend_from_slice(part);
-            } else {
-                chunks.push(Chunk::Copied(std::mem::take(&mut copied)));
-                chunks.push(Chunk::InPlace(part));
-            }
-        }
-        copied.extend_from_slice(&check);
-    }
-    chunks.push(Chunk::Copied(copied));
-    chunks
-}
-
-/// Writes all; gives how many bytes that were.
-fn write_chunks(mut socket: &TcpStream, chunks: &[Chunk<'_>]) -> io::Result<usize> {
-    let mut slices: Vec<IoSlice<'_>> = chunks
-        .iter()
-        .map(|chunk| match chunk {
-            Chunk::Copied(bytes) => IoSlice::new(bytes),
-            Chunk::InPlace(bytes) => IoSlice::new(bytes),
-        })
-        .collect();
-    let bytes = slices.iter().map(|slice| slice.len()).sum();
-    let mut left = &mut slices[..];
-    // Empty ones would make a write of nothing look like the end.
-    IoSlice::advance_slices(&mut left, 0);
-    while !left.is_empty() {
-        match socket.write_vectored(left) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(count) => IoSlice::advance_slices(&mut left, count),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes nothing for too long"));
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(bytes)
 }

@@ -35,6 +35,8 @@ pub(super) struct Shared {
     /// Callers in the handshake.
     pub(super) handshakes: AtomicUsize,
     events: Sender<Event>,
+    /// The owner's, see [`told`](Self::told).
+    on_told: Box<dyn Fn() + Send + Sync>,
     last_number: AtomicU64,
 }
 
@@ -44,6 +46,7 @@ impl Shared {
         secret: Option<Secret>,
         settings: Settings,
         events: Sender<Event>,
+        on_told: impl Fn() + Send + Sync + 'static,
     ) -> Self {
         Self {
             speaker,
@@ -57,6 +60,7 @@ impl Shared {
             threads: Arc::default(),
             handshakes: AtomicUsize::new(0),
             events,
+            on_told: Box::new(on_told),
             last_number: AtomicU64::new(0),
             settings,
         }
@@ -67,12 +71,17 @@ impl Shared {
         self.last_number.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Tells the owner, once it has room; whether it was told. Not when stopped, or when the owner listens no more.
+    /// Puts something into the owner's channel, once it has room; whether it did. Not when stopped, or when the owner listens no more.
     pub(super) fn emit(&self, event: Event) -> bool {
         select! {
             send(self.events, event) -> sent => sent.is_ok(),
             recv(self.stop.closed) -> _ => false,
         }
+    }
+
+    /// The owner is to look into its channel. No lock is held here: it may send, and do as it likes.
+    pub(super) fn told(&self) {
+        (self.on_told)();
     }
 }
 

@@ -7,24 +7,30 @@ use std::sync::atomic::AtomicBool;
 use super::content::{self, Content, Loaded, Meta};
 use crate::codec;
 use crate::entry::EntryId;
+use crate::raft::Envelope;
 use crate::wal::{
     self, Disk, ReceivedSnapshot, SnapshotHeader, SnapshotKind, SnapshotReader, SpareJob, Syncer, WalError,
 };
 
-/// Makes what was appended durable.
+/// Makes what was appended durable, and says so to those who wait for it.
 pub struct SyncJob {
     pub(super) sequence: u64,
     pub(super) syncer: Syncer,
+    /// What may be sent as soon as it is durable.
+    pub(super) messages: Vec<Envelope>,
 }
 
 impl SyncJob {
-    /// Syncs. The result is for [`Input::Synced`](super::Input::Synced).
+    /// Syncs, and gives `send` what waited for that: whoever has synced tells others without asking the owner first. The
+    /// result is for [`Input::Synced`](super::Input::Synced).
     ///
     /// # Errors
     ///
-    /// When the disk refuses.
-    pub fn run(self) -> Result<u64, WalError> {
-        self.syncer.run().map(|()| self.sequence)
+    /// When the disk refuses; then nothing is sent.
+    pub fn run(self, send: impl FnMut(Envelope)) -> Result<u64, WalError> {
+        self.syncer.run()?;
+        self.messages.into_iter().for_each(send);
+        Ok(self.sequence)
     }
 }
 

@@ -38,13 +38,15 @@ impl Writes {
         None
     }
 
-    /// Begins a sync, if there is something to sync and none is under way.
-    pub(super) fn begin_sync(&mut self) -> Option<u64> {
+    /// Begins a sync, if there is something to sync and none is under way: up to which number, and what may be sent
+    /// as soon as it has ended.
+    pub(super) fn begin_sync(&mut self) -> Option<(u64, Vec<Envelope>)> {
         if self.syncing.is_some() || self.appended == self.durable {
             return None;
         }
         self.syncing = Some(self.appended);
-        self.syncing
+        let covered = self.waiting.partition_point(|(after, _)| *after <= self.appended);
+        Some((self.appended, self.waiting.drain(..covered).map(|(_, envelope)| envelope).collect()))
     }
 
     pub(super) fn is_syncing(&self) -> bool {

@@ -8,6 +8,7 @@ mod delete;
 #[cfg(feature = "http")]
 mod front;
 mod put;
+mod recover;
 mod status;
 mod transaction;
 mod value;
@@ -27,6 +28,7 @@ pub use delete::Delete;
 #[cfg(feature = "http")]
 pub(crate) use front::Reading;
 pub use put::Put;
+pub use recover::{LostMember, Survivor, survivor_on};
 pub use status::{LogStatus, Status};
 pub use transaction::{CheckBuilder, Transaction};
 pub use value::IntoValue;
@@ -123,8 +125,12 @@ impl Store {
     /// [`Error::KeyNotFound`], naming the first part of the key that is missing; [`Error::NotADirectory`] when the
     /// way leads through a file; [`Error::InvalidKey`].
     pub fn get(&self, key: impl AsRef<str>) -> Result<Node, Error> {
-        let path = canonical(key.as_ref())?;
-        Ok(self.member().tree().get(&path)?.clone())
+        let (text, tree) = (key.as_ref(), self.member().tree());
+        // Files are called by what is in canonical form and by nothing else: most reads need not look twice.
+        if let Some(file) = tree.file(text) {
+            return Ok(file.clone());
+        }
+        Ok(tree.get(&canonical(text)?)?.clone())
     }
 
     /// The node at `key`, as [`Store::get`] has it, with everything that was answered to anybody before the call, by

@@ -36,7 +36,8 @@ pub struct Status {
     pub waiting: usize,
     /// The log; `None` in memory.
     pub log: Option<LogStatus>,
-    /// What is wrong, in words; empty when all is well.
+    /// What is wrong, in words; empty when all is well. Of a member of a cluster: no leader, members out of reach or far
+    /// behind, a slow or full disk, a clock that differs from the leader's by a second or more.
     pub problems: Vec<String>,
 }
 

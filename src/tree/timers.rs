@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use super::wheel::{TimerId, Wheel};
 use crate::key::Key;
 use crate::types::Timestamp;
@@ -9,12 +11,13 @@ use crate::types::Timestamp;
 /// One timer for each node that has a deadline. Derived from the nodes: rebuilt, not stored.
 pub(super) struct Timers {
     wheel: Wheel<Key>,
-    ids: HashMap<Key, TimerId>,
+    /// Never iterated.
+    ids: HashMap<Key, TimerId, RandomState>,
 }
 
 impl Timers {
     pub(super) fn new() -> Self {
-        Self { wheel: Wheel::new(Timestamp::default()), ids: HashMap::new() }
+        Self { wheel: Wheel::new(Timestamp::default()), ids: HashMap::default() }
     }
 
     /// Gives the node at `key` the timer it should have, in place of any it had.
@@ -37,32 +40,24 @@ impl Timers {
         }
     }
 
-    /// Takes out all timers that end at `now` or before, in no particular order.
-    pub(super) fn take_due(&mut self, now: Timestamp) -> Vec<(Timestamp, Key)> {
-        let mut due = Vec::new();
-        self.wheel.advance(now, &mut due);
-        due.retain(|(deadline, key)| {
-            let is_due = *deadline <= now;
-            if is_due {
-                self.ids.remove(key);
-            } else {
-                // The wheel was refined further than `now`. What is due must depend on `now` alone.
-                self.ids.insert(key.clone(), self.wheel.insert(*deadline, key.clone()));
-            }
-            is_due
-        });
-        due
+    /// As [`Wheel::take_due`].
+    pub(super) fn take_due(
+        &mut self,
+        now: Timestamp,
+        budget: &mut usize,
+        due: &mut Vec<(Timestamp, Key)>,
+    ) -> bool {
+        let before = due.len();
+        let any = self.wheel.take_due(now, budget, due);
+        for (_, key) in &due[before..] {
+            self.ids.remove(key);
+        }
+        any
     }
 
-    /// Sorts far deadlines more finely, now that it is `now`: afterwards [`Timers::next_wake`] is not after `now`
-    /// only if something really is due.
-    pub(super) fn refine(&mut self, now: Timestamp) {
-        let mut due = Vec::new();
-        self.wheel.advance(now, &mut due);
-        for (deadline, key) in due {
-            let id = self.wheel.insert(deadline, key.clone());
-            self.ids.insert(key, id);
-        }
+    /// As [`Wheel::refine`].
+    pub(super) fn refine(&mut self, now: Timestamp, budget: usize) -> bool {
+        self.wheel.refine(now, budget)
     }
 
     /// When to look again: never after the first deadline; `None` when there is none.

@@ -12,6 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::client::{Client, Reply};
+use crate::links::Links;
 use crate::support::{directory, wait_until};
 
 /// How long one request may take before somebody else is asked: more than a member lets a request wait.
@@ -33,7 +34,10 @@ pub(crate) fn own_host() -> String {
 pub(crate) struct Member {
     pub(crate) name: String,
     pub(crate) clients: SocketAddr,
+    /// Where it listens for others.
     pub(crate) peers: SocketAddr,
+    /// Where others reach it, if they do so through a proxy.
+    proxy: Option<SocketAddr>,
     child: Option<Child>,
 }
 
@@ -43,6 +47,7 @@ pub(crate) struct Cluster {
     host: String,
     directory: TempDir,
     flags: Vec<String>,
+    links: Option<Links>,
 }
 
 pub(crate) fn spinney() -> Command {
@@ -63,22 +68,50 @@ pub(crate) fn url(address: SocketAddr) -> String {
 impl Cluster {
     /// Three members that found a cluster, and serve.
     pub(crate) fn of_three(flags: &[&str]) -> Self {
+        let mut cluster = Self::prepared(3, flags);
+        cluster.found();
+        cluster
+    }
+
+    /// So many members that found a cluster, and serve; what they say to each other can be spoilt.
+    pub(crate) fn linked(count: usize) -> Self {
+        let mut cluster = Self::prepared(count, &[]);
+        let addresses: Vec<_> = cluster.members.iter().map(|member| member.peers).collect();
+        let links = Links::between(&addresses);
+        for (number, member) in cluster.members.iter_mut().enumerate() {
+            member.proxy = Some(links.address(number));
+        }
+        cluster.links = Some(links);
+        cluster.found();
+        cluster
+    }
+
+    fn prepared(count: usize, flags: &[&str]) -> Self {
         let flags = flags.iter().map(|&flag| flag.to_owned()).collect();
-        let mut cluster = Self { members: Vec::new(), host: own_host(), directory: directory(), flags };
-        for _ in 0..3 {
+        let (members, directory) = (Vec::new(), directory());
+        let mut cluster = Self { members, host: own_host(), directory, flags, links: None };
+        for _ in 0..count {
             cluster.new_member();
         }
-        (0..3).for_each(|member| cluster.start(member, "new"));
-        cluster.wait_until_well();
         cluster
+    }
+
+    fn found(&mut self) {
+        (0..self.members.len()).for_each(|member| self.start(member, "new"));
+        self.wait_until_well();
     }
 
     /// One more, that is not started yet.
     pub(crate) fn new_member(&mut self) -> usize {
         let (clients, peers) = (free_address(&self.host), free_address(&self.host));
         let name = format!("n{}", self.members.len() + 1);
-        self.members.push(Member { name, clients, peers, child: None });
+        self.members.push(Member { name, clients, peers, proxy: None, child: None });
         self.members.len() - 1
+    }
+
+    /// What the members say to each other.
+    pub(crate) fn links(&self) -> &Links {
+        self.links.as_ref().expect("a cluster that is linked")
     }
 
     pub(crate) fn data(&self, member: usize) -> PathBuf {
@@ -95,17 +128,25 @@ impl Cluster {
     }
 
     pub(crate) fn initial_cluster(&self) -> String {
-        let each = self.members.iter().map(|member| format!("{}={}", member.name, url(member.peers)));
+        let each = self.members.iter().map(|member| {
+            let address = member.proxy.unwrap_or(member.peers);
+            format!("{}={}", member.name, url(address))
+        });
         each.collect::<Vec<_>>().join(",")
     }
 
     /// Starts a member; it may take a moment until it serves.
     pub(crate) fn start(&mut self, member: usize, state: &str) {
+        self.start_with(member, state, &[]);
+    }
+
+    /// The same with more flags.
+    pub(crate) fn start_with(&mut self, member: usize, state: &str, flags: &[&str]) {
         let log = File::options().create(true).append(true).open(self.log(member)).unwrap();
         let mut command = spinney();
         command.args(["serve", "--initial-cluster-state", state, "--data-dir"]).arg(self.data(member));
-        command.args(["--initial-cluster", &self.initial_cluster()]).args(&self.flags);
-        let Member { name, clients, peers, child } = &mut self.members[member];
+        command.args(["--initial-cluster", &self.initial_cluster()]).args(&self.flags).args(flags);
+        let Member { name, clients, peers, child, .. } = &mut self.members[member];
         command.args(["--name", name, "--listen-client-urls", &url(*clients)]);
         command.args(["--listen-peer-urls", &url(*peers)]);
         *child = Some(command.stdin(Stdio::null()).stderr(log).spawn().unwrap());
@@ -122,6 +163,14 @@ impl Cluster {
         let mut child = self.members[member].child.take().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    /// Tells a member to end, and waits until it has.
+    pub(crate) fn stop(&mut self, member: usize) {
+        self.signal(member, "TERM");
+        let mut child = self.members[member].child.take().unwrap();
+        let ended = child.wait().unwrap();
+        assert!(ended.success(), "{ended}: {}", self.said(member));
     }
 
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
@@ -142,6 +191,13 @@ impl Cluster {
     pub(crate) fn value(&self, member: usize, target: &str) -> Option<String> {
         let reply = self.ask(member, "GET", &format!("/v2/keys{target}"), None).ok()?;
         Some(json(&reply)["node"]["value"].as_str()?.to_owned())
+    }
+
+    /// Writes what nothing follows, through a member, and says at which index it was: so far watchers are to be told.
+    pub(crate) fn set_last(&self, member: usize) -> u64 {
+        wait_until("the end marker", || self.set(member, "/end", "1"));
+        let end = self.ask(member, "GET", "/v2/keys/end?quorum=true", None).unwrap();
+        json(&end)["node"]["modifiedIndex"].as_u64().unwrap()
     }
 
     pub(crate) fn set(&self, member: usize, key: &str, value: &str) -> bool {

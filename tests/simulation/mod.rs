@@ -17,6 +17,7 @@ mod budget;
 mod clients;
 pub mod coverage;
 mod invariants;
+#[path = "../support/linear.rs"]
 pub mod linear;
 mod machine;
 mod nemesis;

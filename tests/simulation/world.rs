@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use spinney::internals::codec;
 use spinney::internals::entry::{Config, Contact};
 use spinney::internals::raft::{self, Envelope, Message};
-use spinney::internals::replica::{Founding, Input, Job, OpenError, Output, Settings, SyncJob};
+use spinney::internals::replica::{
+    Founding, HistoryLimits, Input, Job, OpenError, Output, Settings, SyncJob,
+};
 use spinney::internals::wal::{SimulatedDisk, WalSettings};
 use spinney::{ClusterId, Identity, MemberId, Term, WalError};
 
@@ -302,7 +304,12 @@ impl World {
         }
         let paused = self.unless_paused(place, Event::Sync { place, life, job, began });
         let Some(Event::Sync { job, .. }) = paused else { return };
-        let result = self.machines[place.0].disk.ending_sync(began, || job.run());
+        let mut told = Vec::new();
+        let result =
+            self.machines[place.0].disk.ending_sync(began, || job.run(|envelope| told.push(envelope)));
+        for envelope in told {
+            self.send(place, life, &envelope);
+        }
         self.machines[place.0].is_syncing = false;
         self.report.syncs += 1;
         self.step(place, Input::Synced(result));
@@ -620,7 +627,10 @@ fn settings_of(plan: &Plan) -> Settings {
     Settings {
         raft,
         wal: WalSettings { segment_bytes: 16 << 10, salt_seed: plan.seed },
-        history: pick(&[0, 3, 30, 1_000], 100) as usize,
+        history: HistoryLimits {
+            changes: pick(&[0, 3, 30, 1_000], 100) as usize,
+            ..HistoryLimits::default()
+        },
         log_bytes: if short { 16 << 10 } else { 256 << 10 },
         log_entries: if short { pick(&[3, 20, 100], 50) } else { 10_000 },
     }

@@ -1,6 +1,7 @@
 //! What the attacks on the whole store share.
 #![allow(dead_code, reason = "each test program uses some of it")]
 
+pub(crate) mod line;
 pub(crate) mod proxy;
 
 use std::path::Path;
@@ -26,6 +27,15 @@ impl Random {
 
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
+    }
+
+    /// The same in an order of chance.
+    pub(crate) fn shuffled<T: Copy>(&mut self, all: &[T]) -> Vec<T> {
+        let mut shuffled = all.to_vec();
+        for place in (1..shuffled.len()).rev() {
+            shuffled.swap(place, self.below(place as u64 + 1) as usize);
+        }
+        shuffled
     }
 
     pub(crate) fn one_in(&mut self, chances: u64) -> bool {
@@ -59,7 +69,7 @@ pub(crate) fn directory() -> TempDir {
 pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let started = now();
     while !holds() {
-        assert!(started.elapsed() < Duration::from_secs(30), "this never came: {what}");
+        assert!(started.elapsed() < Duration::from_secs(60), "this never came: {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }
@@ -69,7 +79,7 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// Runs the test called `name` again, in a process of its own: for what is counted there. True in that process.
+/// Runs the test called `name`, with its modules, again, in a process of its own: for what is counted there. True in that process.
 pub(crate) fn is_alone(name: &str) -> bool {
     const CHILD: &str = "SPINNEY_ALONE";
     if std::env::var(CHILD).is_ok() {
@@ -78,6 +88,8 @@ pub(crate) fn is_alone(name: &str) -> bool {
     let mut child = Command::new(std::env::current_exe().unwrap());
     let output = child.args(["--exact", name, "--nocapture"]).env(CHILD, name).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("test result: ok. 1 passed"), "no test is called {name}: {said}");
     false
 }
 

@@ -1,25 +1,26 @@
-//! The core thread: gives the replica what comes, and carries out what it asks for.
+//! The core: gives the replica what comes, and carries out what it asks for. Turned by one thread at a time; see
+//! [`crank`](super::crank).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, select};
+use crossbeam_channel::Receiver;
 
 use super::super::clock::Clock;
 use super::super::pending::Written;
+use super::health::{Health, LAG_MAX};
 use super::joining::Joining;
+use super::mail;
 use super::picture::{PeerFacts, Picture};
-use super::settings::TICK;
-use super::threads::Hands;
+use super::threads::{Bell, Hands};
 use super::waiting::{Asked, Ticket, Waiter, Waiting, nothing_written};
 use super::{WAITING_BYTES, Wish};
-use crate::codec;
 use crate::error::Error;
 use crate::event::Change;
-use crate::net::{self, Class, Endpoint, SessionId};
-use crate::raft::{Denied, Envelope, Message, Refusal, Request, Role};
+use crate::net::{self, Endpoint, SessionId};
+use crate::raft::{Denied, Message, Refusal, Request, Role};
 use crate::replica::{Answer, Done, Input, Output, Replica};
 use crate::types::{LogIndex, MemberId, Term};
 use crate::wal::WalError;
@@ -33,25 +34,28 @@ const BATCH_WRITES: usize = 1024;
 /// How long a leader that closes waits for another to take over, and for writes under way.
 const HAND_OVER: Duration = Duration::from_millis(300);
 
-/// What the core thread hears from the threads of its own process.
+/// What the core hears from the threads of its own process.
 pub(super) enum Event {
     Wish(Wish),
     Synced(Result<u64, WalError>),
     Done(Done),
 }
 
-/// The core thread's own.
+/// What only the one who turns may touch.
 pub(super) struct Core {
     pub(super) replica: Replica,
     pub(super) clock: Clock,
     pub(super) events: Receiver<Event>,
-    pub(super) endpoint: Endpoint,
+    pub(super) endpoint: Arc<Endpoint>,
     pub(super) peers: Receiver<net::Event>,
     pub(super) hands: Hands,
+    /// Tells the thread that ticks of the end.
+    pub(super) bell: Bell,
     pub(super) waiting: Waiting,
     pub(super) queued: Arc<AtomicUsize>,
     pub(super) picture: Arc<Picture>,
     pub(super) joining: Joining,
+    pub(super) health: Health,
     pub(super) outputs: Vec<Output>,
     /// Writes that the replica is to be given together, with their tokens.
     pub(super) batch: Vec<(u64, Arc<[u8]>)>,
@@ -76,58 +80,44 @@ pub(super) struct Shown {
 }
 
 impl Core {
-    /// Goes on until the member is closed.
-    pub(super) fn run(mut self) {
-        self.connect();
-        let mut next_tick = Clock::in_(TICK);
-        while !self.has_ended() {
-            let left = Clock::until(next_tick);
-            match self.next(left) {
-                Ok(()) => self.take_what_waits(),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
-            let is_tick = Clock::until(next_tick).is_zero();
-            if is_tick {
-                // One tick for however long it has been: what peers have sent meanwhile comes first.
-                self.take_what_waits();
-                self.tick();
-                next_tick = Clock::in_(TICK);
-            }
-            self.propose_batch();
-            self.carry_out();
-            let moment = self.clock.moment();
-            self.replica.flush(moment, &mut self.outputs);
-            self.carry_out();
-            self.show(is_tick);
-        }
-        self.end();
+    /// Takes what waits, and carries out what follows from it. Returns whether more waits.
+    pub(super) fn turn(&mut self) -> bool {
+        self.turn_with(false)
     }
 
-    /// Waits for the next event, and takes it.
-    fn next(&mut self, left: Duration) -> Result<(), RecvTimeoutError> {
-        select! {
-            recv(self.events) -> event => match event {
-                Ok(event) => self.hear(event),
-                Err(_) => return Err(RecvTimeoutError::Disconnected),
-            },
-            recv(self.peers) -> event => match event {
-                Ok(event) => self.hear_peers(event),
-                Err(_) => return Err(RecvTimeoutError::Disconnected),
-            },
-            default(left) => return Err(RecvTimeoutError::Timeout),
-        }
-        Ok(())
+    /// The same when a tick has passed: one for however long it has been.
+    pub(super) fn turn_and_tick(&mut self) -> bool {
+        self.turn_with(true)
     }
 
-    fn take_what_waits(&mut self) {
+    fn turn_with(&mut self, is_tick: bool) -> bool {
+        let has_more = self.take_what_waits();
+        if is_tick {
+            // After what peers have sent meanwhile.
+            self.tick();
+        }
+        self.propose_batch();
+        self.carry_out();
+        let moment = self.clock.moment();
+        self.replica.flush(moment, &mut self.outputs);
+        self.carry_out();
+        self.show(is_tick);
+        if self.has_ended() {
+            self.bell.ring();
+        }
+        has_more
+    }
+
+    /// Takes events in the order in which they came; returns whether some are left for the next turn.
+    fn take_what_waits(&mut self) -> bool {
         for _ in 0..BURST {
             let heard = self.events.try_recv().map(|event| self.hear(event)).is_ok();
             let told = self.peers.try_recv().map(|event| self.hear_peers(event)).is_ok();
             if !heard && !told {
-                return;
+                return false;
             }
         }
+        true
     }
 
     pub(super) fn step(&mut self, input: Input) {
@@ -148,7 +138,10 @@ impl Core {
 
     fn hear(&mut self, event: Event) {
         match event {
-            Event::Synced(result) => self.step(Input::Synced(result)),
+            Event::Synced(result) => {
+                self.health.sync_ends(self.clock.moment().running);
+                self.step(Input::Synced(result));
+            }
             Event::Done(done) => self.step(Input::Done(done)),
             Event::Wish(Wish::Close) => {
                 self.closing.get_or_insert_with(|| Clock::in_(HAND_OVER));
@@ -231,14 +224,12 @@ impl Core {
                 self.step(Input::Disconnected(member));
             }
             net::Event::Messages { from, frames, .. } => {
-                for (_, bytes) in frames.iter() {
-                    // What this version does not understand is as if it were lost.
-                    if let Ok(envelope) = codec::decode::<Envelope>(bytes)
-                        && envelope.from == from
-                        && envelope.to == self.replica.identity().member
-                    {
-                        self.step(Input::Receive(envelope));
+                let me = self.replica.identity().member;
+                for envelope in frames.iter().filter_map(|(_, bytes)| mail::open(bytes, from, me)) {
+                    if let Message::Append { clock, .. } = &envelope.message {
+                        self.health.compare(*clock, self.clock.moment().wall);
                     }
+                    self.step(Input::Receive(envelope));
                 }
             }
             net::Event::Join(request) => self.hear_join(request),
@@ -252,8 +243,9 @@ impl Core {
         let mut outputs = std::mem::take(&mut self.outputs);
         for output in outputs.drain(..) {
             match output {
-                Output::Send(envelope) => self.send(&envelope),
+                Output::Send(envelope) => mail::send(&self.endpoint, &envelope),
                 Output::Sync(job) => {
+                    self.health.sync_begins(self.clock.moment().running);
                     let _ = self.hands.syncs.send(job);
                 }
                 Output::Run(job) => {
@@ -277,17 +269,6 @@ impl Core {
         }
         debug_assert!(self.outputs.is_empty(), "nothing that is carried out steps the replica");
         self.outputs = outputs;
-    }
-
-    fn send(&self, envelope: &Envelope) {
-        let class = match &envelope.message {
-            Message::SnapshotChunk { .. } => Class::Bulk,
-            // In order, the empty ones too: one that overtakes the entries that it speaks of looks like a gap.
-            Message::Append { .. } | Message::Forward { .. } => Class::Data,
-            _ => Class::Urgent,
-        };
-        // What is not taken is lost, as it may be anyhow.
-        let _ = self.endpoint.send(envelope.to, class, codec::encode(envelope));
     }
 
     fn answer(&mut self, token: u64, answer: Answer) {
@@ -334,7 +315,7 @@ impl Core {
     }
 
     /// Calls those who are members now.
-    fn connect(&mut self) {
+    pub(super) fn connect(&mut self) {
         let contacts = &self.replica.raft().config().contacts;
         let me = self.replica.identity().member;
         let peers = contacts
@@ -366,15 +347,18 @@ impl Core {
         if has_members_changed {
             self.connect();
         }
+        if before.is_none_or(|before| before.leader != shown.leader) {
+            self.health.forget_leader();
+        }
         let raft = self.replica.raft();
-        let peers = self.peer_facts();
+        let (peers, problems) = (self.peer_facts(), self.health.problems(moment.running));
         self.picture.change(|head| {
             (head.role, head.term, head.leader) = (shown.role, shown.term, shown.leader);
             head.config_index = shown.config;
             if has_members_changed {
                 head.config = Arc::new(raft.config().clone());
             }
-            head.peers = peers;
+            (head.peers, head.problems) = (peers, problems);
         });
         if before.is_none_or(|before| before.leader != shown.leader) && shown.leader.is_some() {
             self.unpark();
@@ -390,18 +374,22 @@ impl Core {
                 member,
                 is_connected: self.sessions.contains_key(&member),
                 matched: raft.matched(member),
+                lags: raft
+                    .matched(member)
+                    .is_some_and(|matched| raft.last().index.get() > matched.get() + LAG_MAX),
             })
             .collect()
     }
 
-    fn has_ended(&self) -> bool {
+    /// Whether there is no reason to go on.
+    pub(super) fn has_ended(&self) -> bool {
         let Some(at_the_latest) = self.closing else { return false };
         let leads_others =
             self.replica.raft().role() == Role::Leader && self.replica.raft().config().voters.len() > 1;
         self.waiting.is_empty() && !leads_others || Clock::until(at_the_latest).is_zero()
     }
 
-    fn end(mut self) {
+    pub(super) fn end(mut self) {
         self.waiting.close();
         // Before the log is let go of: no peer is to hear from a member that has none.
         self.endpoint.stop();

@@ -13,10 +13,11 @@ use super::super::open::{FOUNDER, random, random_cluster};
 use super::super::{Callbacks, Settings};
 use super::Clustered;
 use super::core::Core;
+use super::health::Health;
 use super::joining::{JoinAnswer, JoinAsk, Joining};
 use super::picture::{Head, Picture};
 use super::settings::ClusterSettings;
-use super::threads::{Hands, serve_watchers, spawn};
+use super::threads::{Bell, Hands, Inbox, keep_time, serve_watchers, spawn};
 use super::waiting::Waiting;
 use crate::codec;
 use crate::entry::{Config, Contact};
@@ -152,8 +153,11 @@ fn net_settings(cluster: &ClusterSettings) -> net::Settings {
 }
 
 fn replica_settings(settings: &Settings, cluster: &ClusterSettings) -> replica::Settings {
+    let mut raft = cluster.raft();
+    // What is written and sent together has to fit into a segment, and should waste little at the end of one.
+    raft.message_bytes = raft.message_bytes.min(u64::from(settings.segment_bytes) / 4);
     replica::Settings {
-        raft: cluster.raft(),
+        raft,
         wal: WalSettings { segment_bytes: settings.segment_bytes, salt_seed: random() },
         history: settings.history,
         log_bytes: settings.log_bytes,
@@ -173,42 +177,52 @@ fn start(
     let clock = Clock::start(replica.state().tree().time());
     let outputs = begin_life(&mut replica, &clock)?;
     let speaker = Speaker { cluster: identity.cluster, member: identity.member, boot: replica.raft().boot() };
-    let (endpoint, peers) = Endpoint::start(listener, speaker, secret, net_settings(cluster))?;
+    let (events, heard) = unbounded();
+    let (bell, rung) = Bell::new();
+    let inbox = Inbox::new(events, bell.clone());
+    let told = Arc::clone(&inbox);
+    let (endpoint, peers) =
+        Endpoint::start(listener, speaker, secret, net_settings(cluster), move || told.look())?;
 
     let address = endpoint.local_addr();
+    let endpoint = Arc::new(endpoint);
     let is_alone = replica.raft().config().is_alone(identity.member);
-    let (wishes, events) = unbounded();
     let mut threads = Vec::new();
     let no_thread = |source| Error::NoThread { source };
-    let hands = Hands::start(&wishes, &mut threads).map_err(no_thread)?;
+    let hands = Hands::start(&inbox, &endpoint, &mut threads).map_err(no_thread)?;
     threads.push(serve_watchers(replica.state()).map_err(no_thread)?);
     let picture = Arc::new(Picture::new(head(&replica)));
     let (state, queued) = (Arc::clone(replica.state()), Arc::new(AtomicUsize::new(0)));
-    let core = Core {
+    let mut core = Box::new(Core {
         replica,
         clock,
-        events,
+        events: heard,
         endpoint,
         peers,
         hands,
+        bell,
         waiting: Waiting::new(cluster.request_timeout),
         queued: Arc::clone(&queued),
         picture: Arc::clone(&picture),
         joining: Joining::new(contact, cluster.stays_learner),
+        health: Health::default(),
         outputs,
         batch: Vec::new(),
         sessions: std::collections::BTreeMap::new(),
         saves: Vec::new(),
         closing: None,
         shown: None,
-    };
-    threads.insert(0, spawn("spinney-core", move || core.run()).map_err(no_thread)?);
+    });
+    core.connect();
+    let turned = Arc::clone(&inbox);
+    let keep_time = move || keep_time(core, &turned, &rung);
+    threads.insert(0, spawn("spinney-core", keep_time).map_err(no_thread)?);
     let member = Arc::new(Clustered {
         identity,
         settings,
         clock,
         state,
-        wishes,
+        inbox,
         queued,
         picture,
         callbacks: Arc::new(Callbacks::default()),
@@ -234,7 +248,9 @@ fn begin_life(replica: &mut Replica, clock: &Clock) -> Result<Vec<Output>, Error
     while next < outputs.len() {
         match std::mem::replace(&mut outputs[next], Output::Applied(Vec::new())) {
             Output::Sync(job) => {
-                let synced = job.run();
+                let mut told = Vec::new();
+                let synced = job.run(|envelope| told.push(Output::Send(envelope)));
+                kept.append(&mut told);
                 replica.step(clock.moment(), Input::Synced(synced), &mut outputs);
             }
             Output::Failed(error) => {
@@ -265,5 +281,6 @@ fn head(replica: &Replica) -> Head {
         stopped: None,
         failure: None,
         peers: Vec::new(),
+        problems: Vec::new(),
     }
 }

@@ -1,15 +1,16 @@
 //! A member among others: the threads, the clock and the sockets around a [`Replica`](crate::replica::Replica).
 //!
 //! ```text
-//!   callers ── write, read, ask ──► core thread ──► Replica::step, flush ──► answers
-//!   net ────── what peers say ────►  │      ▲
-//!                                    │      └── synced, done ──┐
-//!                                    ├──► disk thread: one sync at a time
-//!                                    ├──► jobs thread: segments, snapshots
-//!                                    └──► net: a reader and a writer for each peer
+//!   callers ── write, read, ask ──► inbox ──► crank: Replica::step, flush ──► answers
+//!   net ────── what peers say ────►  ▲             │
+//!   ticks ─────────────────────────► │             ├──► disk thread: one sync at a time, and what waited for it
+//!                                    └─ synced, ───├──► jobs thread: segments, snapshots
+//!                                       done       └──► net: written at once, or by the writer of the peer
 //! ```
-//! The core thread decides nothing: it takes what waits, steps the replica with each, lets one sync cover all of it, and
-//! carries out what the replica asks for. It never waits for a disk or a socket, so heartbeats do not either.
+//! Whoever brings something turns the [`crank`] if it is free, a caller as well as a reader of the net: a lone write
+//! goes to the disk and to the peers without waking a thread. Who turns decides nothing: it takes what waits, steps the
+//! replica with each, lets one sync cover all of it, and carries out what the replica asks for. It never waits for a disk
+//! or a socket, so heartbeats do not either.
 //!
 //! Invariants:
 //! - Writes of one caller enter the replica in the order in which they were handed in; see [`waiting`].
@@ -17,10 +18,14 @@
 //! - Answers are given when the write is applied here and told to the watchers.
 
 mod core;
+mod crank;
 mod founding;
+mod health;
 mod joining;
+mod mail;
 mod picture;
 mod settings;
+mod sync;
 mod threads;
 mod waiting;
 
@@ -32,7 +37,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender;
 use crossbeam_utils::sync::ShardedLockReadGuard;
 use parking_lot::Mutex;
 
@@ -57,6 +61,7 @@ use crate::watch::Past;
 use crate::watch::{Watch, WatchRequest, WatchStats};
 pub(crate) use picture::{Head, PeerFacts, Picture};
 pub(crate) use settings::ClusterSettings;
+use threads::Inbox;
 use waiting::{Asked, Ticket, Waiter};
 
 /// How long a change of the members waits before it is tried again.
@@ -65,7 +70,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(50);
 /// What a write that waits takes in memory besides its command, roughly.
 const WAITING_BYTES: usize = 300;
 
-/// What the handle tells the core thread.
+/// What the handle tells the core.
 enum Wish {
     Wait(Waiter),
     Capture { ticket: Ticket<Option<Captured>> },
@@ -79,8 +84,8 @@ pub(crate) struct Clustered {
     settings: Settings,
     clock: Clock,
     state: Arc<State>,
-    wishes: Sender<core::Event>,
-    /// What writes that the core thread has not taken yet weigh.
+    inbox: Arc<Inbox>,
+    /// What writes that the core has not taken yet weigh.
     queued: Arc<AtomicUsize>,
     picture: Arc<Picture>,
     callbacks: Arc<Callbacks>,
@@ -155,7 +160,7 @@ impl Clustered {
     }
 
     fn wish(&self, wish: Wish) -> Result<(), Error> {
-        self.wishes.send(core::Event::Wish(wish)).map_err(|_| Error::Closed)
+        if self.inbox.bring(core::Event::Wish(wish)) { Ok(()) } else { Err(Error::Closed) }
     }
 
     pub(crate) fn tree(&self) -> ShardedLockReadGuard<'_, Tree> {

@@ -1,4 +1,4 @@
-//! What the core thread shows of itself, for handles to look at.
+//! What the core shows of itself, for handles to look at.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -27,12 +27,14 @@ pub(crate) struct Head {
     pub(crate) failure: Option<String>,
     /// What is known of the others, by whoever leads.
     pub(crate) peers: Vec<PeerFacts>,
+    /// What is wrong with this member's disk and clock, in words.
+    pub(crate) problems: Vec<String>,
 }
 
 impl Head {
     /// What is wrong with this member or, as far as it can tell, with the cluster, in words.
     pub(crate) fn problems(&self, me: MemberId) -> Vec<String> {
-        let mut problems = Vec::new();
+        let mut problems = self.problems.clone();
         if let Some(failure) = &self.failure {
             problems.push(format!("nothing can be written here: {failure}"));
         }
@@ -51,6 +53,9 @@ impl Head {
         }
         for peer in self.peers.iter().filter(|peer| !peer.is_connected) {
             problems.push(format!("member {} is not within reach", self.name_of(peer.member)));
+        }
+        for peer in self.peers.iter().filter(|peer| peer.is_connected && peer.lags) {
+            problems.push(format!("member {} lags behind, and is catching up", self.name_of(peer.member)));
         }
         if self.config.is_joint() {
             problems.push("a change of the members is under way".to_owned());
@@ -78,9 +83,11 @@ pub(crate) struct PeerFacts {
     pub(crate) is_connected: bool,
     /// Up to where its log is known to be durable; only the leader knows.
     pub(crate) matched: Option<LogIndex>,
+    /// It lacks so much that it is worth a word.
+    pub(crate) lags: bool,
 }
 
-/// The newest view of the core thread.
+/// The core's newest view.
 #[derive(Debug)]
 pub(crate) struct Picture {
     head: Mutex<Head>,

@@ -1,15 +1,63 @@
-//! The threads beside the core's: they do what waits for the disk.
+//! The threads beside those of callers and connections: one ticks, two wait for the disk.
 
 use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
-use super::core::Event;
+use super::super::clock::Clock;
+use super::core::{Core, Event};
+use super::crank::{Crank, Left};
+use super::mail;
+use super::settings::TICK;
+use crate::net::Endpoint;
 use crate::replica::{Job, State, SyncJob};
 
-/// The ways to the threads; they end when these are dropped.
+/// Wakes the thread that ticks before its time.
+#[derive(Clone)]
+pub(super) struct Bell(Sender<()>);
+
+impl Bell {
+    pub(super) fn new() -> (Self, Receiver<()>) {
+        let (bell, heard) = bounded(1);
+        (Self(bell), heard)
+    }
+
+    pub(super) fn ring(&self) {
+        // If it rings already, that is enough.
+        let _ = self.0.try_send(());
+    }
+}
+
+/// Where things are brought for the core.
+pub(super) struct Inbox {
+    events: Sender<Event>,
+    crank: Crank<Core>,
+    bell: Bell,
+}
+
+impl Inbox {
+    pub(super) fn new(events: Sender<Event>, bell: Bell) -> Arc<Self> {
+        Arc::new(Self { events, crank: Crank::new(), bell })
+    }
+
+    /// Brings something to the core, and has it taken. Says whether there is a core.
+    pub(super) fn bring(&self, event: Event) -> bool {
+        let is_taken = self.events.send(event).is_ok();
+        self.look();
+        is_taken
+    }
+
+    /// Something was brought, here or by the net: has it taken.
+    pub(super) fn look(&self) {
+        if self.crank.turn(Core::turn) == Left::Something {
+            self.bell.ring();
+        }
+    }
+}
+
+/// The ways to the threads that wait for the disk; they end when these are dropped.
 pub(super) struct Hands {
     pub(super) syncs: Sender<SyncJob>,
     pub(super) jobs: Sender<Job>,
@@ -21,28 +69,64 @@ pub(super) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Resu
 }
 
 impl Hands {
-    /// Starts the thread that syncs and the one that does what takes longer; both tell `core` what came of it.
-    pub(super) fn start(core: &Sender<Event>, threads: &mut Vec<JoinHandle<()>>) -> io::Result<Self> {
+    /// Starts the thread that syncs and the one that does what takes longer; both tell the core what came of it.
+    pub(super) fn start(
+        inbox: &Arc<Inbox>,
+        endpoint: &Arc<Endpoint>,
+        threads: &mut Vec<JoinHandle<()>>,
+    ) -> io::Result<Self> {
         let (syncs, todo) = unbounded();
-        let back = core.clone();
-        threads.push(spawn("spinney-disk", move || sync_all(&todo, &back))?);
+        let (back, endpoint) = (Arc::clone(inbox), Arc::clone(endpoint));
+        threads.push(spawn("spinney-disk", move || sync_all(&todo, &endpoint, &back))?);
         let (jobs, todo) = unbounded();
-        let back = core.clone();
+        let back = Arc::clone(inbox);
         threads.push(spawn("spinney-jobs", move || do_all(&todo, &back))?);
         Ok(Self { syncs, jobs })
     }
 }
 
-fn sync_all(todo: &Receiver<SyncJob>, back: &Sender<Event>) {
+fn sync_all(todo: &Receiver<SyncJob>, endpoint: &Endpoint, back: &Inbox) {
     for job in todo {
         // A core that has ended needs to know nothing more.
-        let _ = back.send(Event::Synced(job.run()));
+        back.bring(Event::Synced(job.run(|envelope| mail::send(endpoint, &envelope))));
     }
 }
 
-fn do_all(todo: &Receiver<Job>, back: &Sender<Event>) {
+fn do_all(todo: &Receiver<Job>, back: &Inbox) {
     for job in todo {
-        let _ = back.send(Event::Done(job.run()));
+        back.bring(Event::Done(job.run()));
+    }
+}
+
+/// The thread that ticks: turns when a tick has passed, and when somebody else has turned long enough, until the core has
+/// ended; then it ends it.
+pub(super) fn keep_time(core: Box<Core>, inbox: &Inbox, bell: &Receiver<()>) {
+    inbox.crank.begin(core);
+    // Before, nobody could take what had come.
+    inbox.look();
+    let mut next_tick = Clock::in_(TICK);
+    let has_ended = std::cell::Cell::new(false);
+    while !has_ended.get() {
+        let is_tick = match bell.recv_timeout(Clock::until(next_tick)) {
+            Ok(()) => Clock::until(next_tick).is_zero(),
+            Err(RecvTimeoutError::Timeout) => true,
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
+        if is_tick {
+            next_tick = Clock::in_(TICK);
+        }
+        let turned = inbox.crank.wait_and_turn(|core| {
+            let has_more = if is_tick { core.turn_and_tick() } else { core.turn() };
+            has_ended.set(core.has_ended());
+            has_more
+        });
+        if turned.is_none() {
+            break;
+        }
+        inbox.look();
+    }
+    if let Some(core) = inbox.crank.end() {
+        core.end();
     }
 }
 

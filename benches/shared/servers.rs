@@ -1,7 +1,8 @@
 //! The servers that are compared, each a process of its own.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use spinney::Store;
 use spinney::http::Server;
 
-use crate::Result;
+use super::{Result, load};
 
 /// The argument that makes this program a server.
 pub(crate) const FLAG: &str = "--serve";
@@ -26,18 +27,25 @@ pub(crate) struct Contestant {
 }
 
 impl Contestant {
-    /// Spinney on a new directory, in a process of its own.
+    /// Spinney on a new directory.
     pub(crate) fn spinney(directory: &Path) -> Result<Self> {
+        Self::of_this_program("spinney", [FLAG.as_ref(), directory.as_os_str()])
+    }
+
+    /// This program, which with these arguments says where it listens and serves until its input ends.
+    pub(crate) fn of_this_program<'a>(
+        name: &'static str,
+        arguments: impl IntoIterator<Item = &'a OsStr>,
+    ) -> Result<Self> {
         let mut process = Command::new(std::env::current_exe()?)
-            .arg(FLAG)
-            .arg(directory)
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
         let mut line = String::new();
         BufReader::new(process.stdout.take().ok_or("no output")?).read_line(&mut line)?;
         let address = line.trim().parse()?;
-        Ok(Self { name: "spinney", address, process })
+        Ok(Self { name, address, process })
     }
 
     /// etcd on a new directory; `None` where it is not installed.
@@ -67,7 +75,7 @@ impl Contestant {
 
     fn wait_until_it_answers(&self) -> Result<()> {
         for _ in 0..TRIES_MAX {
-            if crate::load::is_healthy(self.address) {
+            if load::is_healthy(self.address) {
                 return Ok(());
             }
             std::thread::sleep(PAUSE);
@@ -77,18 +85,17 @@ impl Contestant {
 
     /// How much memory the process takes, in bytes.
     pub(crate) fn resident_bytes(&self) -> Result<f64> {
-        self.status("VmRSS:").map(|kilobytes| kilobytes * 1024.0)
+        status(&self.process, "VmRSS:").map(|kilobytes| kilobytes * 1024.0)
     }
 
     /// How many threads the process has.
     pub(crate) fn threads(&self) -> Result<f64> {
-        self.status("Threads:")
+        status(&self.process, "Threads:")
     }
 
-    fn status(&self, field: &str) -> Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix(field)).ok_or("no such field")?;
-        Ok(line.split_whitespace().next().ok_or("no value")?.parse()?)
+    /// How much memory of its own the process has, in bytes: pages of files that are mapped do not count.
+    pub(crate) fn own_bytes(&self) -> Result<f64> {
+        own_bytes(&self.process)
     }
 }
 
@@ -111,14 +118,18 @@ pub(crate) fn serve(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn free_port() -> Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+/// How much memory of its own a process has, in bytes.
+pub(crate) fn own_bytes(process: &Child) -> Result<f64> {
+    status(process, "RssAnon:").map(|kilobytes| kilobytes * 1024.0)
 }
 
-/// A connection to a server.
-pub(crate) fn connect(address: SocketAddr) -> Result<TcpStream> {
-    let stream = TcpStream::connect(address)?;
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-    Ok(stream)
+fn status(process: &Child, field: &str) -> Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id()))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).ok_or("no such field")?;
+    Ok(line.split_whitespace().next().ok_or("no value")?.parse()?)
+}
+
+/// A place on loopback where nobody listens.
+pub(crate) fn free_port() -> Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }

@@ -1,0 +1,22 @@
+//! What members say to each other, as bytes.
+
+use crate::codec;
+use crate::net::{Class, Endpoint};
+use crate::raft::{Envelope, Message};
+use crate::types::MemberId;
+
+/// Sends it, if it can be sent; it may be lost, as it may be on the way.
+pub(super) fn send(endpoint: &Endpoint, envelope: &Envelope) {
+    let class = match &envelope.message {
+        Message::SnapshotChunk { .. } => Class::Bulk,
+        // In order, the empty ones too: one that overtakes the entries that it speaks of looks like a gap.
+        Message::Append { .. } | Message::Forward { .. } => Class::Data,
+        _ => Class::Urgent,
+    };
+    let _ = endpoint.send(envelope.to, class, codec::encode(envelope));
+}
+
+/// What `from` has sent to `to`. What this version does not understand is as if it were lost.
+pub(super) fn open(bytes: &[u8], from: MemberId, to: MemberId) -> Option<Envelope> {
+    codec::decode::<Envelope>(bytes).ok().filter(|envelope| envelope.from == from && envelope.to == to)
+}
