@@ -30,11 +30,16 @@ pub(crate) fn run(bytes: &[u8]) {
                 let command: Arc<[u8]> = codec::encode(&Command::Expire).into();
                 member.token += 1;
                 let token = member.token;
-                member.step(if what & 8 == 0 { Input::Propose { token, command } } else { Input::Read { token } });
+                member.step(if what & 8 == 0 {
+                    Input::Propose { token, command }
+                } else {
+                    Input::Read { token }
+                });
             }
             _ => {
                 let Some((length, after)) = rest.split_first_chunk() else { break };
-                let (message, after) = after.split_at(usize::from(u16::from_le_bytes(*length)).min(after.len()));
+                let (message, after) =
+                    after.split_at(usize::from(u16::from_le_bytes(*length)).min(after.len()));
                 rest = after;
                 let Ok(mut envelope) = codec::decode::<Envelope>(message) else { continue };
                 assert_eq!(codec::decode(&codec::encode(&envelope)), Ok(envelope.clone()));
@@ -62,7 +67,8 @@ fn open(disk: &SimulatedDisk) -> Replica {
         contacts: voters.map(|member| (member, Default::default())).into(),
         ..Config::default()
     };
-    let settings = Settings { wal: WalSettings { segment_bytes: 64 << 10, salt_seed: 1 }, ..Settings::default() };
+    let settings =
+        Settings { wal: WalSettings { segment_bytes: 64 << 10, salt_seed: 1 }, ..Settings::default() };
     let replica = Replica::open(disk, settings, identity, Founding::Together(founders), 1);
     replica.expect("a disk on which nothing failed can be opened")
 }

@@ -126,9 +126,8 @@ impl Tree {
             if !self.timers.take_due(self.time, &mut due) {
                 return true;
             }
-            let aged = |(deadline, key): (Timestamp, Key)| {
-                Some((deadline, self.get(&key).ok()?.created(), key))
-            };
+            let aged =
+                |(deadline, key): (Timestamp, Key)| Some((deadline, self.get(&key).ok()?.created(), key));
             let mut aged: Vec<(Timestamp, Index, Key)> = due.drain(..).filter_map(aged).collect();
             aged.sort_unstable();
             for (_, _, key) in aged {
