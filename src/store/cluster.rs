@@ -112,6 +112,23 @@ impl Builder {
         self
     }
 
+    /// Promises leaders, whenever they are heard, not to vote for another for most of an election timeout; and as a leader
+    /// answers [`get_latest`](Store::get_latest) without asking anybody for as long as a majority has promised it that.
+    ///
+    /// Reads of what is newest then cost the leader nothing but the read. It counts on clocks that differ in speed by
+    /// less than a tenth, which the default, asking a majority, does not; and a leader whose connections break is
+    /// replaced only when the promises to it are over. Each member may have it or not: only promises that were made
+    /// count.
+    ///
+    /// ```
+    /// # use spinney::Store;
+    /// let builder = Store::builder().dir("./n1").member("n1").listen("127.0.0.1:7001").leases();
+    /// ```
+    pub fn leases(mut self) -> Self {
+        self.cluster.leases = true;
+        self
+    }
+
     /// How long a write, a [`get_latest`](Store::get_latest) or a change of the members waits for the cluster.
     /// Default: 5 s.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
