@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::key::{Key, KeyError};
@@ -164,6 +165,13 @@ pub enum Error {
     },
     /// The data directory cannot be used.
     Log(WalError),
+    /// There is nothing to recover in the data directory. Nothing was changed.
+    NothingToRecover {
+        /// The directory.
+        path: PathBuf,
+        /// It is a cluster of one already; otherwise it has never heard from its cluster, and holds nothing.
+        is_alone: bool,
+    },
     /// A backup cannot be written, read or restored.
     Backup {
         /// What is wrong.
@@ -324,6 +332,16 @@ impl fmt::Display for Error {
             Self::NotSaved { why } => write!(f, "no snapshot was taken: {why}"),
             Self::NoThread { .. } => f.write_str("no thread can be started"),
             Self::Log(error) => error.fmt(f),
+            Self::NothingToRecover { path, is_alone: true } => {
+                write!(f, "there is nothing to recover in {}: it is a cluster of one already", path.display())
+            }
+            Self::NothingToRecover { path, is_alone: false } => {
+                write!(
+                    f,
+                    "there is nothing to recover in {}: it has never heard from its cluster",
+                    path.display()
+                )
+            }
             Self::Backup { what, .. } => write!(f, "the backup: {what}"),
         }
     }

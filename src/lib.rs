@@ -92,8 +92,8 @@ pub use net::NetError;
 pub use node::Node;
 pub use raft::Denied;
 pub use store::{
-    BackupInfo, Builder, CheckBuilder, Delete, Difference, IntoValue, LogStatus, Put, RESTORE_INDEX_JUMP,
-    Status, Store, Transaction, View, WatchBuilder,
+    BackupInfo, Builder, CheckBuilder, Delete, Difference, IntoValue, LogStatus, LostMember, Put,
+    RESTORE_INDEX_JUMP, Status, Store, Survivor, Transaction, View, WatchBuilder,
 };
 #[cfg(feature = "cluster")]
 pub use store::{Cluster, MemberInfo};
@@ -122,7 +122,7 @@ pub mod internals {
         pub use crate::wal::*;
     }
     /// A store on a disk of one's own.
-    pub use crate::store::open_on;
+    pub use crate::store::{open_on, survivor_on};
     /// Which proposals were applied.
     pub mod session {
         pub use crate::session::*;
@@ -132,6 +132,7 @@ pub mod internals {
     /// A member without threads, clock or sockets.
     pub mod replica {
         pub use crate::replica::*;
+        pub use crate::watch::HistoryLimits;
     }
     /// Bytes between members.
     #[cfg(feature = "cluster")]

@@ -59,6 +59,33 @@ fn keys_expire_by_themselves_in_order_of_deadline_and_age_and_never_early() {
 }
 
 #[test]
+fn whoever_looks_on_while_many_expire_sees_them_go_in_order() {
+    const MANY: u64 = 20_000;
+    let store = Store::in_memory();
+    let key = |n: u64| format!("/many/{n}");
+    // All at one moment: only their age tells them apart.
+    let transaction =
+        (0..MANY).fold(store.txn(), |txn, n| txn.put(key(n), |put| put.value("v").ttl(millis(700))));
+    let set = transaction.commit().unwrap();
+    let base = set.last().unwrap().index().get();
+    let watch = store.watch("/many").recursive().buffer(MANY as usize).start().unwrap();
+    let mut gone = 0;
+    while gone < MANY {
+        let view = store.view();
+        let left = MANY - (view.index().get() - base);
+        assert!(left <= MANY - gone, "nothing comes back");
+        gone = MANY - left;
+        assert_eq!(view.list("/many").unwrap().len() as u64, left);
+        assert!(gone == 0 || view.get(key(gone - 1)).is_err());
+        assert!(left == 0 || view.get(key(gone)).is_ok());
+    }
+    for n in 0..MANY {
+        assert_eq!(*next_expiry(&watch).key(), *key(n));
+    }
+    assert!(watch.try_recv().is_err(), "one event each");
+}
+
+#[test]
 fn a_lock_whose_time_is_up_is_free_for_the_very_next_command() {
     let store = Store::in_memory();
     let take = |who: usize| store.put("/lock").value(who).ttl(millis(20)).if_absent().send();

@@ -136,7 +136,9 @@ fn take(cluster: &mut Cluster, step: &Step) {
         }
         Step::Crash(member, kept) => cluster.crash(member, kept),
         Step::Start(member) => cluster.start(member),
-        Step::Snapshot(member) => cluster.snapshot(member, true, &mut events),
+        Step::Snapshot(member) => {
+            cluster.snapshot(member, true, &mut events);
+        }
     }
 }
 

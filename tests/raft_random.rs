@@ -98,7 +98,9 @@ fn happen(cluster: &mut Cluster, (kind, a, b, number): Draw, events: &mut Vec<Ev
             cluster.step(member, Input::Disconnected(other), events);
             cluster.step(other, Input::Disconnected(member), events);
         }
-        28 => cluster.snapshot(member, b < 128, events),
+        28 => {
+            cluster.snapshot(member, b < 128, events);
+        }
         29 => {
             let change = match number % 4 {
                 0 => {

@@ -4,8 +4,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use spinney::{Builder, Error, Store, WalError};
+use spinney::{Builder, Error, Event, Store, WalError};
 
 fn scratch() -> tempfile::TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
@@ -49,6 +50,63 @@ fn what_was_submitted_is_written_however_small_the_log() {
         write.wait().unwrap();
     }
     assert_eq!(small(directory.path()).open().unwrap().list("/").unwrap().len(), 1000);
+}
+
+/// The first index that history has: whoever asks for more is told what it does not have.
+fn history_from(store: &Store) -> u64 {
+    let watch = store.watch("/").recursive().since(1).start().unwrap();
+    match watch.recv_timeout(Duration::from_secs(10)).unwrap() {
+        Event::Change(change) => change.index().get(),
+        Event::Resync(resync) => resync.history_from.get(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn history_is_bounded_in_bytes_and_the_same_after_a_restart() {
+    let directory = scratch();
+    let open = |bytes: usize| small(directory.path()).history_bytes(bytes).open().unwrap();
+    let store = open(50_000);
+    // Each counts with its key and its value, and from the second round on with the value that was there before.
+    let set = |store: &Store, n: usize| store.set(format!("/{}", n % 7), "x".repeat(n * 331 % 4000)).unwrap();
+    let mut before = 1;
+    for n in 0..200 {
+        set(&store, n);
+        let kept = history_from(&store);
+        assert!(kept >= before, "what was forgotten stays forgotten");
+        before = kept;
+    }
+    let watch = store.watch("/").recursive().since(before).buffer(200).start().unwrap();
+    let values = |event: Event| {
+        let change = event.change().unwrap();
+        change.node.value().len() + change.prev_node.as_ref().map_or(0, |node| node.value().len())
+    };
+    let bytes: usize = watch.try_iter().map(values).sum();
+    assert!((40_000..=50_000).contains(&bytes), "{bytes} bytes");
+    drop(store);
+
+    // From a log that begins with a snapshot; from a snapshot with nothing after it; with less room, and with more.
+    let store = open(50_000);
+    assert_eq!(history_from(&store), before);
+    store.snapshot().unwrap();
+    drop(store);
+    let store = open(50_000);
+    assert_eq!(history_from(&store), before);
+    drop(store);
+    let less = history_from(&open(10_000));
+    assert!(less > before);
+    let store = open(1 << 20);
+    assert_eq!(history_from(&store), before, "the log still has what a smaller setting passed over");
+}
+
+#[test]
+fn large_values_do_not_stay_in_memory_for_their_thousand_changes() {
+    let store = Store::in_memory();
+    for n in 0..100_u8 {
+        store.set("/large", vec![n; 1 << 20]).unwrap();
+    }
+    // 64 MiB by default; each change has a value and the one before.
+    assert_eq!(store.index().get() + 1 - history_from(&store), 31);
 }
 
 #[test]

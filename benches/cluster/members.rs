@@ -77,8 +77,8 @@ impl Members {
     }
 
     /// How long it takes from when a leader begins to close until another member has written. A leader that is killed
-    /// cannot hand over; that is measured with processes, in `tests/processes.rs`.
-    pub(crate) fn failovers(&self, count: usize) -> Result<Row> {
+    /// cannot hand over; that is measured with processes.
+    pub(crate) fn failovers(&self, what: &str, count: usize) -> Result<Row> {
         let failover = || {
             let leader = self.leading()?;
             let other = (leader + 1) % 3;
@@ -96,7 +96,7 @@ impl Members {
         };
         let [[spinney]] = in_turns(count, [Box::new(failover)])?;
         Ok(Row {
-            what: "a leader closes: until the next write".to_owned(),
+            what: what.to_owned(),
             unit: Unit::Milliseconds,
             spinney,
             limit: None,

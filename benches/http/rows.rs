@@ -1,9 +1,9 @@
 //! The rows of the table.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::shared::load::{self, Connection, Crowd, request};
+use crate::shared::load::{self, Connection, Crowd, fill, name, put, request};
 use crate::shared::servers::Contestant;
 use crate::{Options, Result, bare};
 
@@ -13,6 +13,9 @@ const KEYS: usize = 1_000;
 /// How many clients wait for one key, and how many for news that are not theirs.
 const WAITING: usize = 1_000;
 const IDLE: usize = 10_000;
+
+/// How far apart one who waits for many looks what has come.
+const GLANCE: Duration = Duration::from_micros(100);
 
 /// A row: its name, its unit, what is promised of spinney in relation to etcd, and how one turn measures it.
 struct Row {
@@ -43,7 +46,7 @@ pub(crate) fn measure(options: &Options, scratch: &Path) -> Result<()> {
             bare: Some(bare::start(&scratch.join("bare"))?),
         };
         for contestant in contestants.that_store() {
-            fill(contestant, KEYS)?;
+            fill(contestant.address, KEYS)?;
         }
         rows.iter().try_for_each(|row| show(row, options.rounds, &contestants))?;
     }
@@ -177,8 +180,10 @@ fn told(contestant: &Contestant) -> Result<f64> {
             told += 1;
             Ok(None::<&[u8]>)
         })?;
+        // So that a server does not wake the client up for each of them.
+        std::thread::sleep(GLANCE);
     }
-    let elapsed = started.elapsed();
+    let elapsed = started.elapsed().saturating_sub(GLANCE);
     writer.answer()?;
     Ok(elapsed.as_secs_f64() * 1000.0)
 }
@@ -229,36 +234,8 @@ fn with_idle(
 
 /// What a server takes with so many keys, in MiB.
 fn memory_mib(contestant: &Contestant, keys: usize) -> Result<f64> {
-    fill(contestant, keys)?;
+    fill(contestant.address, keys)?;
     Ok(contestant.resident_bytes()? / f64::from(1 << 20))
-}
-
-/// Writes so many keys.
-fn fill(contestant: &Contestant, keys: usize) -> Result<()> {
-    const CLIENTS: usize = 64;
-    let mut crowd = Crowd::connect(&[contestant.address], CLIENTS)?;
-    let (mut sent, mut answered) = (0, 0);
-    for client in 0..CLIENTS.min(keys) {
-        crowd.send(client, &put(sent))?;
-        sent += 1;
-    }
-    while answered < keys {
-        crowd.turn(|_, _| {
-            answered += 1;
-            let next = (sent < keys).then(|| put(sent));
-            sent += usize::from(next.is_some());
-            Ok(next)
-        })?;
-    }
-    Ok(())
-}
-
-fn put(n: usize) -> Vec<u8> {
-    request("PUT", &name(n), "value=a+value+of+some+thirty+bytes+or+so")
-}
-
-fn name(n: usize) -> String {
-    format!("/v2/keys/bench/{:03}/{n:07}", n % 1000)
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

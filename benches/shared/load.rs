@@ -64,6 +64,36 @@ pub(crate) fn rate(
     Ok(f64::from(answered) / elapsed.as_secs_f64())
 }
 
+/// Writes so many keys.
+pub(crate) fn fill(server: SocketAddr, keys: usize) -> Result<()> {
+    const CLIENTS: usize = 64;
+    let mut crowd = Crowd::connect(&[server], CLIENTS)?;
+    let (mut sent, mut answered) = (0, 0);
+    for client in 0..CLIENTS.min(keys) {
+        crowd.send(client, &put(sent))?;
+        sent += 1;
+    }
+    while answered < keys {
+        crowd.turn(|_, _| {
+            answered += 1;
+            let next = (sent < keys).then(|| put(sent));
+            sent += usize::from(next.is_some());
+            Ok(next)
+        })?;
+    }
+    Ok(())
+}
+
+/// A request that writes the n-th key.
+pub(crate) fn put(n: usize) -> Vec<u8> {
+    request("PUT", &name(n), "value=a+value+of+some+thirty+bytes+or+so")
+}
+
+/// The n-th key.
+pub(crate) fn name(n: usize) -> String {
+    format!("/v2/keys/bench/{:03}/{n:07}", n % 1000)
+}
+
 /// A connection on which one thread waits.
 pub(crate) struct Connection {
     stream: TcpStream,
@@ -78,6 +108,11 @@ impl Connection {
     /// One for a client that expects little.
     pub(crate) fn small(server: SocketAddr) -> Result<Self> {
         Self::with_room(server, 512)
+    }
+
+    /// Gives up waiting for an answer after so long.
+    pub(crate) fn set_patience(&mut self, patience: Duration) -> Result<()> {
+        Ok(self.stream.set_read_timeout(Some(patience))?)
     }
 
     fn with_room(server: SocketAddr, bytes: usize) -> Result<Self> {

@@ -85,18 +85,17 @@ impl Contestant {
 
     /// How much memory the process takes, in bytes.
     pub(crate) fn resident_bytes(&self) -> Result<f64> {
-        self.status("VmRSS:").map(|kilobytes| kilobytes * 1024.0)
+        status(&self.process, "VmRSS:").map(|kilobytes| kilobytes * 1024.0)
     }
 
     /// How many threads the process has.
     pub(crate) fn threads(&self) -> Result<f64> {
-        self.status("Threads:")
+        status(&self.process, "Threads:")
     }
 
-    fn status(&self, field: &str) -> Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix(field)).ok_or("no such field")?;
-        Ok(line.split_whitespace().next().ok_or("no value")?.parse()?)
+    /// How much memory of its own the process has, in bytes: pages of files that are mapped do not count.
+    pub(crate) fn own_bytes(&self) -> Result<f64> {
+        own_bytes(&self.process)
     }
 }
 
@@ -119,6 +118,18 @@ pub(crate) fn serve(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn free_port() -> Result<SocketAddr> {
+/// How much memory of its own a process has, in bytes.
+pub(crate) fn own_bytes(process: &Child) -> Result<f64> {
+    status(process, "RssAnon:").map(|kilobytes| kilobytes * 1024.0)
+}
+
+fn status(process: &Child, field: &str) -> Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id()))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).ok_or("no such field")?;
+    Ok(line.split_whitespace().next().ok_or("no value")?.parse()?)
+}
+
+/// A place on loopback where nobody listens.
+pub(crate) fn free_port() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }

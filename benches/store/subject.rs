@@ -38,6 +38,17 @@ impl Store {
         Self(spinney::Store::in_memory())
     }
 
+    /// A store without a disk, for transactions of hundreds of thousands of keys.
+    pub(crate) fn for_large_transactions() -> Result<Self> {
+        Ok(Self(
+            spinney::Store::builder()
+                .segment_bytes(128 << 20)
+                .log_bytes(1 << 30)
+                .transaction_bytes(30 << 20)
+                .open()?,
+        ))
+    }
+
     /// A store on `directory`, as it comes.
     pub(crate) fn open(directory: &Path, durability: Durability) -> Result<Self> {
         Ok(Self(spinney::Store::builder().dir(directory).durability(durability).open()?))
@@ -62,6 +73,23 @@ impl Store {
     /// Sets a key that expires, and returns at once.
     pub(crate) fn submit_with_ttl(&self, key: &str, value: &[u8], ttl: Duration) -> Pending {
         Pending(self.0.put(key).value(value).ttl(ttl).submit())
+    }
+
+    /// Sets keys that all expire at one moment.
+    pub(crate) fn set_all_with_ttl(
+        &self,
+        keys: impl Iterator<Item = String>,
+        value: &[u8],
+        ttl: Duration,
+    ) -> Result<()> {
+        let txn = keys.fold(self.0.txn(), |txn, key| txn.put(key, |put| put.value(value).ttl(ttl)));
+        txn.commit()?;
+        Ok(())
+    }
+
+    /// How many keys have yet to expire.
+    pub(crate) fn timers(&self) -> usize {
+        self.0.status().timers
     }
 
     /// Gets the node of a file, looks at its value, and drops it again.
@@ -161,7 +189,8 @@ impl Timers for TimerWheel {
 
     fn expire(&mut self, now: u64) -> usize {
         self.due.clear();
-        while self.wheel.take_due(now.into(), &mut self.due) {}
+        let mut budget = usize::MAX;
+        while self.wheel.take_due(now.into(), &mut budget, &mut self.due) {}
         self.due.len()
     }
 

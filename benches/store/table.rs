@@ -106,6 +106,7 @@ impl Unit {
             Self::Milliseconds if value >= 1e3 => format!("{:.2} s", value / 1e3),
             Self::Milliseconds if value >= 1.0 => format!("{value:.1} ms"),
             Self::Milliseconds => format!("{:.0} us", value * 1e3),
+            Self::Bytes if value >= 1e6 => format!("{:.1} MiB", value / f64::from(1 << 20)),
             Self::Bytes => format!("{value:.0} B"),
             Self::Plain => format!("{value:.2}"),
         }

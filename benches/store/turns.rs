@@ -32,6 +32,12 @@ impl Series {
         sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
     }
 
+    /// The highest alone.
+    #[allow(dead_code, reason = "benches/cluster wants it")]
+    pub(crate) fn worst(&self) -> Self {
+        Self(self.sorted().last().copied().into_iter().collect())
+    }
+
     /// How many times the lowest the highest is.
     pub(crate) fn spread(&self) -> f64 {
         let sorted = self.sorted();

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The commands that etcdctl has are etcdctl's to the byte: the same requests, the same output on stdout and stderr, the
-//! same exit codes. The rest (`serve`, `tree`, `edit`, `export`, `import`, `completions`) is Spinney's own.
+//! same exit codes. The rest (`serve`, `recover`, `tree`, `edit`, `export`, `import`, `completions`) is Spinney's own.
 
 mod args;
 mod client;
@@ -98,6 +98,7 @@ fn dispatch(arguments: Arguments, notes: &[String]) -> Result<(), Failure> {
         Command::Role(role) => commands::role::run(&session, &role),
         Command::Auth(auth) => commands::auth::run(&session, &auth),
         Command::Backup(backup) => commands::backup::run(&backup),
+        Command::Recover(recover) => commands::recover::run(&recover),
         Command::Completions(completions) => commands::completions::run(&completions),
     }
 }

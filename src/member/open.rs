@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use crossbeam_utils::sync::ShardedLock;
 use parking_lot::{Condvar, Mutex};
@@ -117,6 +117,7 @@ impl Member {
             expire_after: AtomicU64::new(0),
             applied: AtomicU64::new(0),
             term: AtomicU64::new(0),
+            is_quick: AtomicBool::new(true),
             expired: AtomicU64::new(0),
             callbacks: Arc::default(),
             threads: Mutex::default(),
@@ -150,7 +151,7 @@ impl Recovered {
     }
 }
 
-/// Puts together what the newest snapshot and the log after it hold.
+/// Puts together what the snapshot that the log has a mark of and the log after it hold.
 ///
 /// A member that is its own majority agreed to everything that is in its log: all of it is applied.
 pub(super) fn recover(
@@ -160,13 +161,16 @@ pub(super) fn recover(
 ) -> Result<Recovered, Error> {
     let founder = recovery.identity().map_or(FOUNDER, |identity| identity.member);
     let mut recovered = Recovered::nothing(settings, founder);
-    if let Some(index) = wal::snapshots(disk)?.into_iter().max() {
-        recovered.load(disk, index, recovery, settings)?;
+    let mark = recovery.snapshot_mark();
+    for index in wal::snapshots(disk)? {
+        match mark.filter(|mark| mark.index == index) {
+            Some(mark) => recovered.load(disk, mark, recovery, settings)?,
+            None => check_other(disk, index, recovery)?,
+        }
     }
     // A log that begins later than it should has lost what came before.
     let next = recovered.saved.index.next();
-    let marked = recovery.snapshot_mark().unwrap_or_default();
-    if recovery.first_index() > next || marked > recovered.saved {
+    if recovery.first_index() > next || mark.unwrap_or_default() > recovered.saved {
         return Err(damaged(disk.path(""), "the log goes on from a snapshot that is missing"));
     }
     let mut effects = Vec::new();
@@ -184,6 +188,17 @@ pub(super) fn recover(
     Ok(recovered)
 }
 
+/// A snapshot that the log has no mark of is of no use: it may be of another log, or have come from a peer when it was
+/// interrupted. But one of this member's own was written when the log was durable up to there.
+fn check_other(disk: &Arc<dyn Disk>, index: LogIndex, recovery: &Recovery) -> Result<(), Error> {
+    let snapshot = wal::open_snapshot(disk, index)?;
+    let SnapshotHeader { identity, last, .. } = snapshot.header();
+    if recovery.identity() == Some(*identity) && *last > recovery.last() {
+        return Err(damaged(wal::snapshot_path(disk, index), "the snapshot is ahead of the log's end"));
+    }
+    Ok(())
+}
+
 /// No counter that was counted up from 0 gets here.
 const FAR: u64 = u64::MAX / 2;
 
@@ -192,27 +207,23 @@ fn damaged(path: PathBuf, what: &'static str) -> Error {
 }
 
 impl Recovered {
-    /// Begins with the snapshot that goes up to `index`, which must be this log's own and no newer than it.
+    /// Begins with the snapshot that the log has a mark of.
     fn load(
         &mut self,
         disk: &Arc<dyn Disk>,
-        index: LogIndex,
+        mark: EntryId,
         recovery: &Recovery,
         settings: &Settings,
     ) -> Result<(), Error> {
-        let mut snapshot = wal::open_snapshot(disk, index)?;
-        let path = || wal::snapshot_path(disk, index);
+        let mut snapshot = wal::open_snapshot(disk, mark.index)?;
+        let path = || wal::snapshot_path(disk, mark.index);
         let SnapshotHeader { kind, identity, last, config, meta } = snapshot.header().clone();
         // In a cluster it may have come from another member.
         if let Some(expected) = recovery.identity().filter(|expected| expected.cluster != identity.cluster) {
             return Err(Error::Log(WalError::OtherLog { path: path(), found: identity, expected }));
         }
-        if kind != SnapshotKind::Snapshot || last.index != index {
-            return Err(damaged(path(), "it is no snapshot of this log under its own name"));
-        }
-        // A snapshot is written when the log is durable up to there.
-        if last > recovery.last() {
-            return Err(damaged(path(), "the snapshot is ahead of the log's end"));
+        if kind != SnapshotKind::Snapshot || last != mark {
+            return Err(damaged(path(), "it is not the snapshot that the log has a mark of"));
         }
         let meta: Meta = codec::decode(&meta).map_err(|error| {
             let error = io::Error::new(io::ErrorKind::InvalidData, error);

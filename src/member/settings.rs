@@ -1,14 +1,14 @@
 //! What can be set, and what it is unless somebody does.
 
 use crate::error::Error;
-use crate::watch::HISTORY_CAPACITY_DEFAULT;
+use crate::watch::HistoryLimits;
 
 /// The limits and habits of one member.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) durability: Durability,
-    /// How many changes are kept for watches that begin in the past.
-    pub(crate) history: usize,
+    /// How much is kept of the past for watches.
+    pub(crate) history: HistoryLimits,
     /// The longest key, in bytes.
     pub(crate) key_bytes: usize,
     /// The largest value, in bytes.
@@ -41,7 +41,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             durability: Durability::Disk,
-            history: HISTORY_CAPACITY_DEFAULT,
+            history: HistoryLimits::default(),
             key_bytes: 4 << 10,
             value_bytes: 1 << 20,
             transaction_bytes: 4 << 20,

@@ -11,7 +11,7 @@ use parking_lot::MutexGuard;
 use super::keeper::Log;
 use super::pending::{Answer, Written};
 use super::slot::Slot;
-use super::{EXPIRY_PAUSE, Member};
+use super::{EXPIRY_PAUSE, Member, QUICK, STEPS_PER_LOCK};
 use crate::codec;
 use crate::entry::{Entry, EntryId, Payload, WriteSet};
 use crate::error::Error;
@@ -124,7 +124,7 @@ impl Crank {
 impl Member {
     /// Writes the batch: all of it with one sync. Returns the answer to the turner's own write, if it had one.
     pub(super) fn turn(&self, crank: &mut Crank) -> Option<Answer> {
-        let mut own = None;
+        let (mut own, began) = (None, self.now());
         self.admit(crank, &mut own);
         if !crank.batch.is_empty() {
             let payloads = crank.batch.iter().map(|write| Arc::clone(&write.payload)).collect();
@@ -132,6 +132,7 @@ impl Member {
             self.step(crank, Input::Propose(payloads), &mut own);
         }
         self.keep(crank);
+        self.is_quick.store(self.now().since(began) <= QUICK, Ordering::Relaxed);
         own
     }
 
@@ -249,7 +250,13 @@ impl Member {
         while entries.peek().is_some() {
             let mut tree = self.tree_mut();
             let mut applied = None;
-            for entry in entries.by_ref().take(WRITES_PER_LOCK) {
+            for _ in 0..WRITES_PER_LOCK {
+                // Much may be due before the next one: others look at the tree and are told in between.
+                let is_ready = |entry: &Entry| {
+                    !matches!(entry.payload, Payload::Command(_))
+                        || !tree.expire_due(entry.time, STEPS_PER_LOCK, &mut crank.effects)
+                };
+                let Some(entry) = entries.next_if(is_ready) else { break };
                 applied = Some(entry.id);
                 let Payload::Command(_) = entry.payload else { continue };
                 let write =

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::log::weight;
 use super::progress::Progress;
 use super::proposals::Accepted;
 use super::quorum::is_quorum;
@@ -55,16 +56,37 @@ impl Raft {
         self.append(now, [(None, first)].into_iter(), outputs);
     }
 
-    /// Adds entries to the log, and sends them out.
+    /// Adds entries to the log, and sends them out: in write-sets that are no larger than messages are, since a log
+    /// takes records up to some size only.
     pub(super) fn append(
         &mut self,
         now: Timestamp,
-        payloads: impl ExactSizeIterator<Item = (Option<Session>, Payload)>,
+        payloads: impl Iterator<Item = (Option<Session>, Payload)>,
+        outputs: &mut Vec<Output>,
+    ) {
+        let mut payloads = payloads.peekable();
+        while payloads.peek().is_some() {
+            let mut room = self.settings.message_bytes;
+            let mut is_first = true;
+            let together = std::iter::from_fn(|| {
+                let next = payloads.next_if(|(_, payload)| is_first || weight(payload) <= room)?;
+                room = room.saturating_sub(weight(&next.1));
+                is_first = false;
+                Some(next)
+            });
+            self.append_together(now, together, outputs);
+        }
+    }
+
+    fn append_together(
+        &mut self,
+        now: Timestamp,
+        payloads: impl Iterator<Item = (Option<Session>, Payload)>,
         outputs: &mut Vec<Output>,
     ) {
         let time = self.log_time(now);
         let first = self.log.last().index.next();
-        let mut entries = Vec::with_capacity(payloads.len());
+        let mut entries = Vec::new();
         for (session, payload) in payloads {
             let id = EntryId { term: self.hard_state.term, index: self.log.last().index.next() };
             let entry = Entry { id, time, session, payload };

@@ -109,7 +109,7 @@ impl Log {
         }
         self.last = entry.id;
         self.time = self.time.max(entry.time);
-        self.bytes += weight(&entry);
+        self.bytes += weight(&entry.payload);
         self.memory.push_back(Slot { entry, end: self.bytes });
     }
 
@@ -135,7 +135,7 @@ impl Log {
     pub(super) fn batch(&self, first: LogIndex, bytes: u64) -> Vec<Entry> {
         let mut room = bytes;
         let fits = |entry: &&Entry| {
-            let weight = weight(entry);
+            let weight = weight(&entry.payload);
             let fits = weight <= room || entry.id.index == first;
             room = room.saturating_sub(weight);
             fits
@@ -151,7 +151,7 @@ impl Log {
         match (until, slot) {
             (Some(_), Some(slot)) => self.bytes - slot.end,
             (Some(_), None) => 0,
-            (None, _) => self.bytes - (first.end - weight(&first.entry)),
+            (None, _) => self.bytes - (first.end - weight(&first.entry.payload)),
         }
     }
 
@@ -166,7 +166,7 @@ impl Log {
     pub(super) fn evict(&mut self, upto: LogIndex, bytes: u64) {
         while let Some(first) = self.memory.front()
             && first.entry.id.index <= upto
-            && self.bytes - first.end + weight(&first.entry) > bytes + self.bytes_after(upto)
+            && self.bytes - first.end + weight(&first.entry.payload) > bytes + self.bytes_after(upto)
         {
             self.memory.pop_front();
         }
@@ -208,10 +208,10 @@ impl Log {
     }
 }
 
-/// How many bytes an entry has, roughly.
-pub(super) fn weight(entry: &Entry) -> u64 {
+/// How many bytes an entry has, roughly, that brings `payload`.
+pub(super) fn weight(payload: &Payload) -> u64 {
     ENTRY_BYTES
-        + match &entry.payload {
+        + match payload {
             Payload::Noop => 0,
             Payload::Config(config) => 64 * config.contacts.len() as u64,
             Payload::Command(command) => command.len() as u64,

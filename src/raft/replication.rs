@@ -208,7 +208,7 @@ impl Desk<'_> {
         let (Some(prev), Some(last)) = (self.log.id_at(progress.next.previous()), entries.last()) else {
             return;
         };
-        let (last, bytes) = (last.id.index, entries.iter().map(weight).sum());
+        let (last, bytes) = (last.id.index, entries.iter().map(|entry| weight(&entry.payload)).sum());
         let matched = progress.matched;
         progress.sent(last, bytes);
         progress.told = progress.told.max(self.committed.min(last));

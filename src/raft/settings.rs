@@ -17,7 +17,7 @@ pub struct Settings {
     pub election_ticks_max: u32,
     /// The wait is drawn from 0 up to this when the connection to the leader has broken. Default: 5.
     pub failover_ticks_max: u32,
-    /// Entries are sent together up to this many bytes; a larger one is sent alone. Default: 1 MiB.
+    /// Entries are sent, and written, together up to this many bytes; a larger one is alone. Default: 1 MiB.
     pub message_bytes: u64,
     /// How many messages with entries may be under way to one member. Default: 8.
     pub inflight_messages: usize,

@@ -52,11 +52,12 @@ impl Raft {
 
     /// Up to which position the owner may cut its log: what a snapshot covers and no member needs from the log. With
     /// `is_full`, when the log must not grow any more, only snapshots under way count: what their receivers will need
-    /// afterwards must stay, or they would never catch up.
+    /// afterwards must stay, or they would never catch up. Who is not there does not count.
     #[must_use]
     pub fn releasable(&self, is_full: bool) -> LogIndex {
         let State::Leader(leader) = &self.state else { return self.saved.index };
         let needed = leader.peers.values().filter_map(|peer| match peer.mode {
+            Mode::Snapshot { .. } if is_full && !peer.is_active(&self.settings) => None,
             Mode::Snapshot { snapshot, .. } => Some(snapshot.index),
             _ if is_full => None,
             _ => Some(peer.matched),

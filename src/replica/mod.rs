@@ -46,6 +46,7 @@ use crate::types::{MemberId, Timestamp};
 use crate::wal::{Disk, Identity, Wal, WalError, WalSettings};
 #[cfg(feature = "cluster")]
 use crate::wal::{SnapshotHeader, SnapshotKind};
+use crate::watch::HistoryLimits;
 #[cfg(feature = "cluster")]
 use content::Content;
 
@@ -56,8 +57,8 @@ pub struct Settings {
     pub raft: raft::Settings,
     /// How the log lays itself out.
     pub wal: WalSettings,
-    /// How many changes are kept for watchers that begin in the past. Default: 1,000.
-    pub history: usize,
+    /// How much is kept of the past for watchers.
+    pub history: HistoryLimits,
     /// A snapshot is taken when full segments of the log have this many bytes. Default: 64 MiB.
     pub log_bytes: u64,
     /// And when so many entries were applied since the last. Default: 1,000,000.
@@ -69,7 +70,7 @@ impl Default for Settings {
         Self {
             raft: raft::Settings::default(),
             wal: WalSettings::default(),
-            history: 1_000,
+            history: HistoryLimits::default(),
             log_bytes: 64 << 20,
             log_entries: 1_000_000,
         }

@@ -25,6 +25,9 @@ use crate::watch::{History, Hub, Laggards, Watch, WatchRequest};
 /// Readers get their turn after so many entries.
 const ENTRIES_PER_LOCK: usize = 64;
 
+/// And after so many small steps of looking at timers, or of letting go what is due.
+const STEPS_PER_LOCK: usize = 256;
+
 /// The tree and the watchers: what other threads may read and watch while the replica goes on.
 ///
 /// The tree's lock and the hub's are never held together.
@@ -119,9 +122,8 @@ impl State {
         if self.tree().next_wake().is_none_or(|wake| wake > now) {
             return false;
         }
-        let mut tree = self.tree.write().expect("the tree does not panic");
-        tree.refine_timers(now);
-        tree.next_wake().is_some_and(|wake| wake <= now)
+        while self.tree.write().expect("the tree does not panic").refine_timers(now, STEPS_PER_LOCK) {}
+        self.tree().next_wake().is_some_and(|wake| wake <= now)
     }
 
     fn content(&self, key: &Key) -> (Index, Option<Node>) {
@@ -178,35 +180,52 @@ impl Replicated {
             let mut tree = state.tree.write().expect("the tree does not panic");
             for (place, entry) in entries.iter().enumerate() {
                 let place = batch * ENTRIES_PER_LOCK + place;
-                match self.run(&mut tree, entry)? {
-                    Some(result) if waits(entry) => ran.push((place, result)),
-                    None if waits(entry) => outcomes.push(Outcome { entry: place, result: None }),
-                    _ => {}
+                let Some(command) = self.admit(entry)? else {
+                    if waits(entry) {
+                        outcomes.push(Outcome { entry: place, result: None });
+                    }
+                    continue;
+                };
+                // Much may be due before it: others look at the tree and are told in between.
+                while tree.expire_due(entry.time, STEPS_PER_LOCK, &mut self.effects) {
+                    drop(tree);
+                    self.tell(state, &mut ran, &mut outcomes);
+                    tree = state.tree.write().expect("the tree does not panic");
+                }
+                let result = tree.apply(entry.time, command, &mut self.effects);
+                if waits(entry) {
+                    ran.push((place, result.map(|own| own..self.effects.len())));
                 }
             }
             drop(tree);
-            for effect in &self.effects {
-                if effect.change.action == Action::Expire {
-                    state.expired.fetch_add(1, Ordering::Relaxed);
-                }
-                // Whoever serves laggards looks for them by itself.
-                let _ = state.hub.publish(&effect.change, effect.removed.as_ref());
-            }
-            for (entry, result) in ran.drain(..) {
-                let changes = |own: Range<usize>| self.effects[own].iter().map(|one| Arc::clone(&one.change));
-                outcomes.push(Outcome { entry, result: Some(result.map(|own| changes(own).collect())) });
-            }
-            self.effects.clear();
+            self.tell(state, &mut ran, &mut outcomes);
         }
         Ok(outcomes)
     }
 
-    /// Runs one entry; `None` when it is no command, or one that is skipped.
-    fn run(
+    /// Tells watchers what has happened since the last call, then those who wait.
+    fn tell(
         &mut self,
-        tree: &mut Tree,
-        entry: &Entry,
-    ) -> Result<Option<Result<Range<usize>, Refused>>, EntryId> {
+        state: &State,
+        ran: &mut Vec<(usize, Result<Range<usize>, Refused>)>,
+        outcomes: &mut Vec<Outcome>,
+    ) {
+        for effect in &self.effects {
+            if effect.change.action == Action::Expire {
+                state.expired.fetch_add(1, Ordering::Relaxed);
+            }
+            // Whoever serves laggards looks for them by itself.
+            let _ = state.hub.publish(&effect.change, effect.removed.as_ref());
+        }
+        for (entry, result) in ran.drain(..) {
+            let changes = |own: Range<usize>| self.effects[own].iter().map(|one| Arc::clone(&one.change));
+            outcomes.push(Outcome { entry, result: Some(result.map(|own| changes(own).collect())) });
+        }
+        self.effects.clear();
+    }
+
+    /// What one entry asks of the tree; `None` when it is no command, or one that is skipped.
+    fn admit(&mut self, entry: &Entry) -> Result<Option<Command>, EntryId> {
         assert!(entry.id.index == self.applied.index.next(), "entries are applied one after the other");
         self.applied = entry.id;
         self.time = entry.time;
@@ -221,9 +240,7 @@ impl Replicated {
                 if self.sessions.admit(entry.session) != Admission::Fresh {
                     return Ok(None);
                 }
-                let command: Command = codec::decode(bytes).map_err(|_| entry.id)?;
-                let result = tree.apply(entry.time, command, &mut self.effects);
-                Ok(Some(result.map(|own| own..self.effects.len())))
+                codec::decode(bytes).map(Some).map_err(|_| entry.id)
             }
         }
     }

@@ -85,10 +85,24 @@ impl Replica {
         }
     }
 
-    /// Takes a message, unless it brings entries that the disk has no room for: then it is as if it were lost, and
+    /// Takes a message, and no more of what it brings than the disk has room for: the rest is as if it were lost, and
     /// comes again.
-    fn receive(&mut self, now: Timestamp, envelope: Envelope, outputs: &mut Vec<Output>) {
-        let has_room = match &envelope.message {
+    fn receive(&mut self, now: Timestamp, mut envelope: Envelope, outputs: &mut Vec<Output>) {
+        while !self.has_room(&envelope.message) {
+            let brought = match &mut envelope.message {
+                Message::Append { entries, .. } => halve(entries),
+                Message::Forward { commands, .. } => halve(commands),
+                _ => 0,
+            };
+            if brought == 0 {
+                return;
+            }
+        }
+        self.step_raft(now, raft::Input::Receive(envelope), outputs);
+    }
+
+    fn has_room(&mut self, message: &Message) -> bool {
+        match message {
             Message::Append { entries, .. } if !entries.is_empty() => {
                 let estimate = entries.iter().map(size_of).sum();
                 self.wal.room(estimate, Reserve::Freeing).is_ok()
@@ -100,11 +114,7 @@ impl Replica {
                 self.wal.room(bytes, Reserve::Ordinary).is_ok()
             }
             _ => true,
-        };
-        if !has_room {
-            return;
         }
-        self.step_raft(now, raft::Input::Receive(envelope), outputs);
     }
 
     /// Proposes commands together, or one by one where the log has no room for all at once.
@@ -294,6 +304,12 @@ impl Replica {
         }
         None
     }
+}
+
+/// Leaves the first half; says how many those are.
+fn halve<T>(all: &mut Vec<T>) -> usize {
+    all.truncate(all.len() / 2);
+    all.len()
 }
 
 fn size_of(entry: &Entry) -> usize {

@@ -43,9 +43,29 @@ impl Builder {
     }
 
     /// How many changes are kept for watches that begin in the past or fall behind: 1,000 by default, as in
-    /// etcd v2. The values they wrote and replaced stay in memory as long, and do not count as the tree's.
+    /// etcd v2, and fewer where [`Builder::history_bytes`] says so.
     pub fn history(mut self, changes: usize) -> Self {
-        self.settings.history = changes;
+        self.settings.history.changes = changes;
+        self
+    }
+
+    /// How many bytes the changes that are kept may have: 64 MiB by default. Each counts with the keys and values it
+    /// wrote and replaced; they stay in memory as long, and do not count as the tree's.
+    ///
+    /// ```
+    /// # use spinney::{Event, Store};
+    /// let store = Store::builder().history_bytes(1000).open()?;
+    /// for value in ["first", "second", "third"] {
+    ///     store.set("/big", value.repeat(50))?;
+    /// }
+    /// // The last two do not fit together: whoever begins in the past is told what is there now.
+    /// let watch = store.watch("/big").since(1).start()?;
+    /// let Some(Event::Resync(resync)) = watch.iter().next() else { panic!("all of history") };
+    /// assert_eq!(resync.history_from.get(), 3);
+    /// # Ok::<(), spinney::Error>(())
+    /// ```
+    pub fn history_bytes(mut self, bytes: usize) -> Self {
+        self.settings.history.bytes = bytes;
         self
     }
 

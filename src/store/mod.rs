@@ -8,6 +8,7 @@ mod delete;
 #[cfg(feature = "http")]
 mod front;
 mod put;
+mod recover;
 mod status;
 mod transaction;
 mod value;
@@ -27,6 +28,7 @@ pub use delete::Delete;
 #[cfg(feature = "http")]
 pub(crate) use front::Reading;
 pub use put::Put;
+pub use recover::{LostMember, Survivor, survivor_on};
 pub use status::{LogStatus, Status};
 pub use transaction::{CheckBuilder, Transaction};
 pub use value::IntoValue;

@@ -31,6 +31,8 @@ mod timers;
 mod transaction;
 pub mod wheel;
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 pub use command::{
@@ -47,15 +49,28 @@ use files::Files;
 use nodes::{DeadEnd, Edit, Nodes};
 use timers::Timers;
 
+/// How much memory is kept for what is due, in nodes.
+const DUE_CAPACITY: usize = 64;
+
 /// The key tree of one member, its change counter and its timers.
 pub struct Tree {
     nodes: Nodes,
     files: Files,
     timers: Timers,
+    /// What has left the timers and has yet to expire: empty between commands.
+    due: BinaryHeap<Reverse<Due>>,
     index: Index,
     time: Timestamp,
     /// What the nodes take, roughly.
     bytes: usize,
+}
+
+/// A node whose time is up. What expires first is the least.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Due {
+    deadline: Timestamp,
+    created: Index,
+    key: Key,
 }
 
 /// One change as the tree made it.
@@ -80,6 +95,7 @@ impl Tree {
             nodes: Nodes::new(Node::directory(Key::root(), Index::default(), Index::default(), None)),
             files: Files::default(),
             timers: Timers::new(),
+            due: BinaryHeap::new(),
             index: Index::default(),
             time: Timestamp::default(),
             bytes: 0,
@@ -101,7 +117,7 @@ impl Tree {
         command: Command,
         effects: &mut Vec<Effect>,
     ) -> Result<usize, Refused> {
-        self.expire_due(time, usize::MAX, effects);
+        while self.expire_due(time, usize::MAX, effects) {}
         let own = effects.len();
         let outcome = match command {
             Command::Put(put) => self.put(put).map(|effect| effects.push(effect)),
@@ -115,30 +131,41 @@ impl Tree {
     }
 
     /// Lets go what is due by `time`, earliest deadline first, then by age, then by key: all of it, as before a command of
-    /// that time, or about `count` nodes. Returns whether nothing is left that is due.
+    /// that time, or as much as `budget` steps are enough for, each of them a small one. Returns false once it is all.
     ///
-    /// For those who have others look at the tree in between. No command of an earlier time may follow.
-    pub fn expire_due(&mut self, time: Timestamp, count: usize, effects: &mut Vec<Effect>) -> bool {
+    /// For those who have others look at the tree in between. They see a part of what is due gone, in order; the next command
+    /// lets go of the rest, whatever its time.
+    pub fn expire_due(&mut self, time: Timestamp, mut budget: usize, effects: &mut Vec<Effect>) -> bool {
         self.time = self.time.max(time);
-        let end = effects.len().saturating_add(count);
-        let mut due = Vec::new();
-        while effects.len() < end {
-            if !self.timers.take_due(self.time, &mut due) {
-                return true;
-            }
-            let aged =
-                |(deadline, key): (Timestamp, Key)| Some((deadline, self.get(&key).ok()?.created(), key));
-            let mut aged: Vec<(Timestamp, Index, Key)> = due.drain(..).filter_map(aged).collect();
-            aged.sort_unstable();
-            for (_, _, key) in aged {
-                // A directory takes what is below it along, in one change.
-                if self.get(&key).is_ok() {
-                    effects.push(self.expire(&key));
+        let mut taken = Vec::new();
+        while budget > 0 {
+            if let Some(due) = self.next_due() {
+                budget -= 1;
+                // A directory has taken along what was below it, in one change.
+                if self.get(&due.key).is_ok() {
+                    effects.push(self.expire(&due.key));
                     self.settle();
                 }
+            } else if self.timers.take_due(self.time, &mut budget, &mut taken) {
+                for (deadline, key) in taken.drain(..) {
+                    if let Ok(node) = self.get(&key) {
+                        self.due.push(Reverse(Due { deadline, created: node.created(), key }));
+                    }
+                }
+            } else {
+                // It may have been many.
+                self.due.shrink_to(DUE_CAPACITY);
+                return false;
             }
         }
-        false
+        true
+    }
+
+    /// The next node to go, if it is known: among those that are due at one moment, it may be the last to leave the timers.
+    fn next_due(&mut self) -> Option<Due> {
+        let Reverse(first) = self.due.peek()?;
+        let is_known = self.timers.next_wake().is_none_or(|wake| wake > first.deadline);
+        is_known.then(|| self.due.pop()).flatten().map(|Reverse(due)| due)
     }
 
     /// The index of the newest change.
@@ -168,20 +195,21 @@ impl Tree {
 
     /// How many nodes have a deadline.
     pub fn timer_count(&self) -> usize {
-        self.timers.len()
+        self.timers.len() + self.due.len()
     }
 
     /// When an [`Command::Expire`] may be called for: never after the first deadline. `None` when nothing has one.
     ///
     /// Far deadlines are told roughly at first; [`Tree::refine_timers`] at that moment makes the answer precise.
     pub fn next_wake(&self) -> Option<Timestamp> {
-        self.timers.next_wake()
+        if self.due.is_empty() { self.timers.next_wake() } else { Some(self.time) }
     }
 
-    /// Lets the timers look closer at what comes next, now that it is `now`. Changes nothing that anybody can see
-    /// but [`Tree::next_wake`]; whatever is due stays until an entry's time says so.
-    pub fn refine_timers(&mut self, now: Timestamp) {
-        self.timers.refine(now);
+    /// Lets the timers look closer at what comes next, now that it is `now`, in no more than `budget` small steps; returns
+    /// whether there is more to look at. Changes nothing that anybody can see but [`Tree::next_wake`]; whatever is due
+    /// stays until an entry's time says so.
+    pub fn refine_timers(&mut self, now: Timestamp, budget: usize) -> bool {
+        self.timers.refine(now, budget)
     }
 
     /// The file at `path`, if that is one and in canonical form. Between commands only.

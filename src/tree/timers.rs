@@ -40,21 +40,24 @@ impl Timers {
         }
     }
 
-    /// Takes out the timers that end first, if they end at `now` or before, and adds them to `due` in no particular order:
-    /// all of one deadline, or all that were past it when they came. Returns whether there were any.
-    pub(super) fn take_due(&mut self, now: Timestamp, due: &mut Vec<(Timestamp, Key)>) -> bool {
+    /// As [`Wheel::take_due`].
+    pub(super) fn take_due(
+        &mut self,
+        now: Timestamp,
+        budget: &mut usize,
+        due: &mut Vec<(Timestamp, Key)>,
+    ) -> bool {
         let before = due.len();
-        let any = self.wheel.take_due(now, due);
+        let any = self.wheel.take_due(now, budget, due);
         for (_, key) in &due[before..] {
             self.ids.remove(key);
         }
         any
     }
 
-    /// Sorts far deadlines more finely, now that it is `now`: afterwards [`Timers::next_wake`] is not after `now`
-    /// only if something really is due.
-    pub(super) fn refine(&mut self, now: Timestamp) {
-        self.wheel.refine(now);
+    /// As [`Wheel::refine`].
+    pub(super) fn refine(&mut self, now: Timestamp, budget: usize) -> bool {
+        self.wheel.refine(now, budget)
     }
 
     /// When to look again: never after the first deadline; `None` when there is none.

@@ -19,10 +19,13 @@
 //! - Where a timer is follows from its deadline and the wheel's time: `list_of`. The time moves on from slot to
 //!   slot, and each that it reaches is emptied: a slot of level 0 because its timers are due, any other because they
 //!   belong further down.
+//! - Only what is in the slot that is being emptied, `opening`, may belong further down already: many timers can be in one
+//!   slot, and nobody has to wait for all of them.
 //! - So a slot of a level comes later than all slots of the levels below, and than the slots before it; nothing
-//!   ever wraps around.
+//!   ever wraps around. The one that is being emptied comes first.
 //! - A bit of `occupied` is set exactly when the slot's list is not empty.
-//! - What is overdue was due by the wheel's time, and comes before all that is in slots.
+//! - What is overdue was due before the wheel's time. That happens only where somebody looked closer at a later time than
+//!   the next command has.
 
 #[cfg(test)]
 mod tests;
@@ -50,12 +53,14 @@ const IDLE_CAPACITY: usize = 64;
 /// Timers, each a deadline with something to get back when it is due. Pure: time is an argument.
 #[derive(Clone, Debug)]
 pub struct Wheel<T> {
-    /// How far the time has come. What was due by then is gone, but for what is overdue.
+    /// How far the time has come. What was due before is gone, but for what is overdue.
     now: u64,
     /// The first timer of each list: the slots level by level, then the overdue.
     heads: Box<[u32; LISTS]>,
     /// For each level, which slots have timers.
     occupied: [[u64; SLOTS / 64]; LEVELS],
+    /// A slot, not of level 0, that the time has reached and that is not empty yet.
+    opening: Option<usize>,
     /// Not after the deadline of anything overdue; the end of time when nothing is.
     overdue_from: u64,
     /// The arena.
@@ -88,6 +93,7 @@ impl<T> Wheel<T> {
             now: now.get(),
             heads: Box::new([NONE; LISTS]),
             occupied: [[0; SLOTS / 64]; LEVELS],
+            opening: None,
             overdue_from: u64::MAX,
             timers: Vec::new(),
             items: Vec::new(),
@@ -117,7 +123,7 @@ impl<T> Wheel<T> {
         Timestamp::new(timer.deadline)
     }
 
-    /// Adds a timer. One whose deadline is past already is due at once.
+    /// Adds a timer. One whose deadline is past is due at once.
     ///
     /// # Panics
     ///
@@ -141,8 +147,8 @@ impl<T> Wheel<T> {
 
     /// Takes a timer out before it is due.
     pub fn cancel(&mut self, id: TimerId) -> T {
-        let deadline = self.deadline(id).get();
-        self.unlink(id.0, self.list_of(deadline));
+        self.deadline(id);
+        self.unlink(id.0);
         let (_, item) = self.release(id.0);
         self.shrink_if_empty();
         item
@@ -150,55 +156,53 @@ impl<T> Wheel<T> {
 
     /// Gives a timer another deadline. It keeps its name.
     pub fn reschedule(&mut self, id: TimerId, deadline: Timestamp) {
-        let from = self.list_of(self.deadline(id).get());
-        let to = self.list_of(deadline.get());
+        self.deadline(id);
+        self.unlink(id.0);
         self.timers[id.0 as usize].deadline = deadline.get();
-        if from != to {
-            self.unlink(id.0, from);
-            self.link(id.0, to);
-        } else if to == OVERDUE {
-            self.overdue_from = self.overdue_from.min(deadline.get());
-        }
+        self.link(id.0, self.list_of(deadline.get()));
     }
 
-    /// Takes out the timers that are due first, if they are due by `now`, adds them to `due` in no particular order, and
-    /// returns whether there were any. Those are all of one millisecond; all that came overdue count as one, too. Whoever
-    /// calls until there is none left gets them in the order of their deadlines.
+    /// Takes out some of the timers that are due by `now` and adds them to `due`, in no particular order. Returns false once
+    /// none is left.
     ///
-    /// It costs what the timers cost that fall due or move down, however far the way is.
-    pub fn take_due(&mut self, now: Timestamp, due: &mut Vec<(Timestamp, T)>) -> bool {
+    /// Those of earlier deadlines come first; [`Wheel::next_wake`] tells what is still to come. Each timer that is taken out
+    /// or moves down takes one from `budget`; how far the way is costs nothing. Does nothing without a budget.
+    pub fn take_due(&mut self, now: Timestamp, budget: &mut usize, due: &mut Vec<(Timestamp, T)>) -> bool {
         let now = now.get();
-        loop {
-            if self.heads[OVERDUE] != NONE && self.overdue_from <= now {
-                let before = due.len();
-                self.take_overdue(now, due);
-                return due.len() > before;
-            }
-            let Some((list, begin)) = self.next_slot().filter(|&(_, begin)| begin <= now) else {
-                // Time does not go back, also where it was refined further.
-                self.now = self.now.max(now);
-                self.shrink_if_empty();
-                return false;
-            };
-            if list < SLOTS {
-                self.now = begin;
-                self.take_slot(list, due);
-                return true;
-            }
-            self.open_slot(list, begin);
+        if self.heads[OVERDUE] != NONE && self.overdue_from <= now {
+            self.take_overdue(now, due);
+            return true;
         }
+        let Some((list, begin)) = self.next_slot().filter(|&(_, begin)| begin <= now) else {
+            // Time does not go back, also where somebody looked closer at a later one.
+            self.now = self.now.max(now);
+            self.shrink_if_empty();
+            return false;
+        };
+        if list < SLOTS {
+            self.now = begin;
+            self.empty(list, budget, |wheel, id| due.push(wheel.release(id)));
+        } else {
+            self.open(list, begin, budget);
+        }
+        true
     }
 
-    /// Looks closer at the slots that the time has reached by `now`, until the first deadline is known precisely:
-    /// afterwards [`Wheel::next_wake`] is not after `now` only if something is due. Takes nothing out.
-    pub fn refine(&mut self, now: Timestamp) {
+    /// Looks closer at the slots that the time has reached by `now`, until the first deadline is known precisely: once this
+    /// returns false, [`Wheel::next_wake`] is not after `now` only if something is due. Takes nothing out, and moves no
+    /// more than `budget` timers.
+    pub fn refine(&mut self, now: Timestamp, mut budget: usize) -> bool {
         while self.heads[OVERDUE] == NONE
             && let Some((list, begin)) = self.next_slot()
             && list >= SLOTS
             && begin <= now.get()
         {
-            self.open_slot(list, begin);
+            if budget == 0 {
+                return true;
+            }
+            self.open(list, begin, &mut budget);
         }
+        false
     }
 
     /// When to look again; `None` when there is no timer.
@@ -213,6 +217,9 @@ impl<T> Wheel<T> {
 
     /// The slot that comes next, and when it begins.
     fn next_slot(&self) -> Option<(usize, u64)> {
+        if let Some(list) = self.opening {
+            return Some((list, self.now));
+        }
         self.occupied.iter().enumerate().find_map(|(level, words)| {
             let word = words.iter().position(|&slots| slots != 0)?;
             let slot = word * 64 + words[word].trailing_zeros() as usize;
@@ -223,9 +230,9 @@ impl<T> Wheel<T> {
         })
     }
 
-    /// The list where a timer with this deadline is.
+    /// The list where a timer with this deadline belongs.
     fn list_of(&self, deadline: u64) -> usize {
-        if deadline <= self.now {
+        if deadline < self.now {
             OVERDUE
         } else {
             let level = level_of(deadline, self.now);
@@ -233,19 +240,10 @@ impl<T> Wheel<T> {
         }
     }
 
-    /// Takes all timers out of a slot of the lowest level.
-    fn take_slot(&mut self, list: usize, due: &mut Vec<(Timestamp, T)>) {
-        let mut id = self.take_list(list);
-        while id != NONE {
-            let next = self.timers[id as usize].next;
-            due.push(self.release(id));
-            id = next;
-        }
-    }
-
     /// Takes out what is overdue by `now`, which may be before the wheel's time.
     fn take_overdue(&mut self, now: u64, due: &mut Vec<(Timestamp, T)>) {
-        let mut id = self.take_list(OVERDUE);
+        let mut id = std::mem::replace(&mut self.heads[OVERDUE], NONE);
+        self.overdue_from = u64::MAX;
         while id != NONE {
             let Timer { deadline, next, .. } = self.timers[id as usize];
             if deadline <= now {
@@ -257,32 +255,40 @@ impl<T> Wheel<T> {
         }
     }
 
-    /// Moves the time on to the beginning of a slot that is not of the lowest level, and its timers to where they
-    /// belong now: further down, or among the overdue.
-    fn open_slot(&mut self, list: usize, begin: u64) {
-        self.now = begin;
-        let mut id = self.take_list(list);
-        while id != NONE {
-            let Timer { deadline, next, .. } = self.timers[id as usize];
-            self.link(id, self.list_of(deadline));
-            id = next;
-        }
+    /// Moves the time on to the beginning of a slot that is not of level 0, and its timers further down.
+    fn open(&mut self, list: usize, begin: u64, budget: &mut usize) {
+        (self.now, self.opening) = (begin, Some(list));
+        self.empty(list, budget, |wheel, id| {
+            let belongs = wheel.list_of(wheel.timers[id as usize].deadline);
+            wheel.link(id, belongs);
+        });
     }
 
-    /// Empties a list and returns its first timer.
-    fn take_list(&mut self, list: usize) -> u32 {
-        self.mark_empty(list);
-        std::mem::replace(&mut self.heads[list], NONE)
+    /// Takes timers out of a slot, for as long as there are any and the budget lasts.
+    fn empty(&mut self, list: usize, budget: &mut usize, mut each: impl FnMut(&mut Self, u32)) {
+        let mut id = self.heads[list];
+        while id != NONE && *budget > 0 {
+            *budget -= 1;
+            let next = self.timers[id as usize].next;
+            each(self, id);
+            id = next;
+        }
+        self.heads[list] = id;
+        match self.timers.get_mut(id as usize) {
+            Some(first) => first.prev = NONE,
+            None => self.mark_empty(list),
+        }
     }
 
     /// Takes note that a list has become empty.
     fn mark_empty(&mut self, list: usize) {
         if list == OVERDUE {
             self.overdue_from = u64::MAX;
-        } else {
-            let slot = list % SLOTS;
-            self.occupied[list / SLOTS][slot / 64] &= !(1 << (slot % 64));
+            return;
         }
+        let slot = list % SLOTS;
+        self.occupied[list / SLOTS][slot / 64] &= !(1 << (slot % 64));
+        self.opening = self.opening.filter(|&opening| opening != list);
     }
 
     /// Puts a timer at the head of a list.
@@ -302,18 +308,20 @@ impl<T> Wheel<T> {
     }
 
     /// Takes a timer out of the list that it is in.
-    fn unlink(&mut self, id: u32, list: usize) {
-        let Timer { prev, next, .. } = self.timers[id as usize];
+    fn unlink(&mut self, id: u32) {
+        let Timer { deadline, prev, next } = self.timers[id as usize];
         if let Some(after) = self.timers.get_mut(next as usize) {
             after.prev = prev;
         }
         if let Some(before) = self.timers.get_mut(prev as usize) {
             before.next = next;
-        } else {
-            self.heads[list] = next;
-            if next == NONE {
-                self.mark_empty(list);
-            }
+            return;
+        }
+        let opening = self.opening.filter(|&list| self.heads[list] == id);
+        let list = opening.unwrap_or_else(|| self.list_of(deadline));
+        self.heads[list] = next;
+        if next == NONE {
+            self.mark_empty(list);
         }
     }
 

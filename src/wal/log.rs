@@ -49,7 +49,7 @@ pub enum Reserve {
 /// What every segment begins with, so that it stands on its own when those before it are gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Opening {
-    /// Where the segment before ends.
+    /// Where the segment before ends; 0 where a log begins.
     pub(super) previous_end: u32,
     /// The last entry before this segment.
     pub(super) last: EntryId,
@@ -62,6 +62,12 @@ impl Opening {
     pub(super) fn new(previous_end: u32, state: &LogState) -> Self {
         let LogState { hard_state, snapshot, committed, .. } = *state;
         Self { previous_end, last: state.last(), hard_state, snapshot, committed }
+    }
+
+    /// Whether a log begins here: in the first segment that there ever was, or in one that took the place of another
+    /// member's log.
+    pub(super) fn begins_a_log(&self) -> bool {
+        self.previous_end == 0
     }
 
     /// What a log says that begins here.

@@ -34,6 +34,7 @@
 //! - The last thing in a log that was closed, or opened to be written, is an empty record that vouches for
 //!   everything before it.
 //! - A segment is released only when all its entries are covered and the next opening record is durable.
+//! - All segments are one member's, but for those that are left of a log whose place another one took: see `successor`.
 //!
 //! What remains: bytes that the very last sync made durable, and that rot before anything else is written
 //! behind them, look like a torn write. Closing the log, or opening it after a crash, ends that.
@@ -53,6 +54,7 @@ mod simulated;
 mod snapshot;
 mod spares;
 mod state;
+mod successor;
 mod sync;
 
 #[cfg(test)]

@@ -17,9 +17,9 @@ use crate::types::LogIndex;
 /// What a log holds, by reading it from beginning to end. Nothing is written before [`Recovery::into_wal`].
 #[derive(Debug)]
 pub struct Recovery {
-    files: Files,
-    segments: Segments,
-    found: Option<Found>,
+    pub(super) files: Files,
+    pub(super) segments: Segments,
+    pub(super) found: Option<Found>,
 }
 
 /// Why entries could not be replayed.
@@ -177,6 +177,7 @@ impl Recovery {
         let maker = Maker::new(self.files.clone(), found.active.identity, settings);
         // A run that was interrupted may have named a file without making the name durable.
         self.files.sync_directory()?;
+        self.remove_replaced()?;
         self.repair_headers()?;
         let spares = self.keep_spares(found, maker.segment_bytes)?;
         let region = self.cut_and_sync(found)?;

@@ -6,12 +6,15 @@ use super::disk::Files;
 use super::error::WalError;
 use super::log::{Opening, Sealed};
 use super::record::{Record, Seal};
-use super::segment::{Header, HeaderCopy, Position, RECORDS_START, name_of, sequence_of};
+use super::segment::{Header, HeaderCopy, Identity, Position, RECORDS_START, name_of, sequence_of};
 use super::spares::ZEROS;
 use super::state::LogState;
 use crate::codec;
 use crate::entry::WriteSet;
 use crate::types::LogIndex;
+
+/// What is wrong with a segment whose opening record is not whole.
+const OPENING_CHECKSUM: &str = "the opening record's checksum";
 
 /// What a log was found to be.
 #[derive(Debug)]
@@ -44,6 +47,8 @@ pub(super) struct Segments {
     pub(super) headers: Vec<Header>,
     /// Copies of headers that are bad; the other copy is good.
     pub(super) bad_copies: Vec<(Header, HeaderCopy)>,
+    /// What is left of a log whose place this one has taken, in order. It is of no use any more.
+    pub(super) replaced: Vec<Header>,
 }
 
 impl Segments {
@@ -59,13 +64,31 @@ impl Segments {
             let (header, bad) = Header::read(files, &name)?;
             let expected = segments.headers.first().map_or(header.identity, |first| first.identity);
             if header.identity != expected {
-                return Err(WalError::OtherLog { path: files.path(&name), found: header.identity, expected });
+                if !takes_the_place(files, header, expected)? {
+                    let path = files.path(&name);
+                    return Err(WalError::OtherLog { path, found: header.identity, expected });
+                }
+                segments.replaced.append(&mut segments.headers);
+                segments.bad_copies.clear();
             }
             segments.headers.push(header);
             segments.bad_copies.extend(bad.map(|copy| (header, copy)));
         }
         Ok(segments)
     }
+}
+
+/// Whether the segment begins a log that has taken the place of that of `before`: see [`Opening::begins_a_log`].
+fn takes_the_place(files: &Files, header: Header, before: Identity) -> Result<bool, WalError> {
+    if header.identity.member != before.member {
+        return Ok(false);
+    }
+    let segment = Segment::load_beginning(files, header)?;
+    // It was durable before the segment got its name.
+    let Some((_, opening)) = segment.opening(files)? else {
+        return Err(segment.damaged(files, RECORDS_START, OPENING_CHECKSUM));
+    };
+    Ok(opening.begins_a_log())
 }
 
 /// One segment in memory.
@@ -156,7 +179,7 @@ pub(super) fn scan(files: &Files, headers: &[Header]) -> Result<Option<Found>, W
 fn no_beginning(files: &Files, segment: Segment, later: &[Header]) -> Result<(), WalError> {
     let start = Position::start_of(segment.header.sequence);
     if start.sequence > 1 {
-        return Err(segment.damaged(files, start.offset, "the opening record's checksum"));
+        return Err(segment.damaged(files, start.offset, OPENING_CHECKSUM));
     }
     look_beyond(files, segment, start, later).map(|_| ())
 }

@@ -14,9 +14,11 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::UNFINISHED;
-use super::disk::Files;
+use super::disk::{Files, Region};
 use super::error::WalError;
-use super::segment::{EmptySegment, Header, Identity, name_of};
+use super::log::Opening;
+use super::record::{self, Seal};
+use super::segment::{EmptySegment, Header, Identity, Position, name_of};
 
 /// So many spares are kept when retired segments can be had for them; beyond that, those are removed.
 const SPARES_MAX: usize = 2;
@@ -44,6 +46,30 @@ impl Maker {
         made
     }
 
+    /// Makes a segment out of nothing that has its opening record when it gets its name; says where that ends.
+    pub(super) fn make_first(
+        &self,
+        sequence: u64,
+        opening: &Opening,
+    ) -> Result<(EmptySegment, u32), WalError> {
+        let unfinished = name_of(sequence) + UNFINISHED;
+        let start = Position::start_of(sequence);
+        let mut end = start.offset;
+        let made = self.fill(&unfinished).and_then(|()| {
+            self.finish_with(&unfinished, sequence, |header, region| {
+                let mut record = Vec::new();
+                record::encode(&mut record, opening);
+                Seal::new(header.salt).close(&mut record, start.offset, start);
+                region.write(start.offset as usize, &record);
+                end += record.len() as u32;
+            })
+        });
+        if made.is_err() {
+            self.files.discard(&unfinished);
+        }
+        made.map(|segment| (segment, end))
+    }
+
     /// Writes every byte: a hole on a full disk would be a SIGBUS when it is stored to through the map, and
     /// blocks that are reserved but unwritten make every sync a commit of the file system's journal.
     fn fill(&self, name: &str) -> Result<(), WalError> {
@@ -68,9 +94,20 @@ impl Maker {
 
     /// Gives a file of the right length its header, then its name.
     fn finish(&self, unfinished: &str, sequence: u64) -> Result<EmptySegment, WalError> {
+        self.finish_with(unfinished, sequence, |_, _| {})
+    }
+
+    /// The same, with what `write` adds to the header.
+    fn finish_with(
+        &self,
+        unfinished: &str,
+        sequence: u64,
+        write: impl FnOnce(&Header, &mut dyn Region),
+    ) -> Result<EmptySegment, WalError> {
         let header = Header::new(self.identity, sequence, self.segment_bytes, self.salt_seed);
         let mut region = self.files.map(unfinished)?;
         region.write(0, &header.encode_block());
+        write(&header, &mut *region);
         region.syncer().sync().map_err(self.files.on("sync", unfinished))?;
         self.files.rename(unfinished, &name_of(sequence))?;
         Ok(EmptySegment { header, region })

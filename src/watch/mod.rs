@@ -51,7 +51,8 @@ mod testing;
 mod tests;
 
 pub(crate) use catch_up::Laggards;
-pub(crate) use history::{HISTORY_CAPACITY_DEFAULT, History};
+pub(crate) use history::History;
+pub use history::HistoryLimits;
 #[cfg(feature = "http")]
 pub(crate) use hub::Past;
 pub use hub::WatchStats;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::filter::Filter;
+use super::history::HistoryLimits;
 use crate::event::{Action, Change};
 use crate::key::Key;
 use crate::node::Node;
@@ -10,6 +11,11 @@ use crate::types::{Index, Timestamp};
 
 pub(super) fn key(path: &str) -> Key {
     Key::parse(path).unwrap()
+}
+
+/// A history of so many changes, however large.
+pub(super) fn limits(changes: usize) -> HistoryLimits {
+    HistoryLimits { changes, bytes: usize::MAX }
 }
 
 /// A watch of `path` alone.

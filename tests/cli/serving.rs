@@ -98,7 +98,7 @@ fn contradictory_and_unsupported_flags_are_explained() {
         (&["--initial-cluster-state", "existing"], "name the members to join with --initial-cluster"),
         (&["--initial-cluster-state", "maybe"], "possible values: new, existing"),
         (&["--discovery", "http://h"], "name them with --initial-cluster"),
-        (&["--force-new-cluster"], "spinney backup"),
+        (&["--force-new-cluster"], "--force-new-cluster: "),
         (&["--wal-dir", "x"], "a part of the data directory"),
         (&["--cors", "nonsense"], "--cors"),
         (&["--data-dri", "x"], "did you mean --data-dir?"),

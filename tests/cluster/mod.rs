@@ -371,10 +371,10 @@ impl Cluster {
         events.push(Event::Applied(member, entry, admission));
     }
 
-    /// Takes a snapshot of what a member has applied, and cuts its log.
-    pub(crate) fn snapshot(&mut self, member: MemberId, is_full: bool, events: &mut Vec<Event>) {
+    /// Takes a snapshot of what a member has applied, and cuts its log: up to where, is returned.
+    pub(crate) fn snapshot(&mut self, member: MemberId, is_full: bool, events: &mut Vec<Event>) -> LogIndex {
         let machine = self.members.get_mut(&member).unwrap();
-        let Some(raft) = &machine.raft else { return };
+        let Some(raft) = &machine.raft else { return LogIndex::default() };
         let snapshot = Snapshot {
             last: raft.applied(),
             config: raft.applied_config().clone(),
@@ -389,6 +389,7 @@ impl Cluster {
         let upto = self.raft(member).releasable(is_full);
         self.members.get_mut(&member).unwrap().disk.release(upto);
         self.step(member, Input::Released(upto), events);
+        upto
     }
 
     /// In how many terms somebody has led.

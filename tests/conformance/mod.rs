@@ -167,7 +167,7 @@ impl Replay {
         let end = self.now.after(duration);
         while let Some(wake) = self.tree.next_wake().filter(|&wake| wake <= end) {
             self.now = self.now.max(wake);
-            self.tree.refine_timers(self.now);
+            self.tree.refine_timers(self.now, usize::MAX);
             if self.tree.next_wake().is_some_and(|wake| wake <= self.now) {
                 self.run(Command::Expire).expect("nothing is refused");
             }

@@ -66,7 +66,9 @@ fn take(step: Step, tree: &mut Tree, model: &mut Model) {
             assert_eq!(outcome.map_err(|refused| no(&refused)), expected);
             assert_eq!(effects.iter().map(event).collect::<Vec<_>>(), events);
         }
-        Step::Refine(now) => tree.refine_timers(Timestamp::new(now)),
+        Step::Refine(now) => {
+            tree.refine_timers(Timestamp::new(now), usize::MAX);
+        }
         Step::Reload => {
             let reloaded = reload(tree);
             assert!(reloaded.root() == tree.root());
@@ -110,7 +112,7 @@ fn find_first_deadline(tree: &mut Tree, model: &Model) {
     for _ in 0..REFINEMENTS_MAX {
         let wake = tree.next_wake().expect("something is to expire");
         assert!(wake.get() <= first);
-        tree.refine_timers(wake);
+        tree.refine_timers(wake, usize::MAX);
         if tree.next_wake() == Some(wake) {
             assert_eq!(wake.get(), first, "what wakes is due");
             return;

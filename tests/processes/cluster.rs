@@ -137,10 +137,15 @@ impl Cluster {
 
     /// Starts a member; it may take a moment until it serves.
     pub(crate) fn start(&mut self, member: usize, state: &str) {
+        self.start_with(member, state, &[]);
+    }
+
+    /// The same with more flags.
+    pub(crate) fn start_with(&mut self, member: usize, state: &str, flags: &[&str]) {
         let log = File::options().create(true).append(true).open(self.log(member)).unwrap();
         let mut command = spinney();
         command.args(["serve", "--initial-cluster-state", state, "--data-dir"]).arg(self.data(member));
-        command.args(["--initial-cluster", &self.initial_cluster()]).args(&self.flags);
+        command.args(["--initial-cluster", &self.initial_cluster()]).args(&self.flags).args(flags);
         let Member { name, clients, peers, child, .. } = &mut self.members[member];
         command.args(["--name", name, "--listen-client-urls", &url(*clients)]);
         command.args(["--listen-peer-urls", &url(*peers)]);
@@ -186,6 +191,17 @@ impl Cluster {
     pub(crate) fn value(&self, member: usize, target: &str) -> Option<String> {
         let reply = self.ask(member, "GET", &format!("/v2/keys{target}"), None).ok()?;
         Some(json(&reply)["node"]["value"].as_str()?.to_owned())
+    }
+
+    /// Writes what nothing follows, and says at which index it was: so far watchers are to be told.
+    ///
+    /// It goes through each of the members. What a caller gave up may still be on its way there, and is done before.
+    pub(crate) fn set_last(&self, members: &[usize]) -> u64 {
+        for &member in members {
+            wait_until("the end marker", || self.set(member, "/end", "1"));
+        }
+        let end = self.ask(members[0], "GET", "/v2/keys/end?quorum=true", None).unwrap();
+        json(&end)["node"]["modifiedIndex"].as_u64().unwrap()
     }
 
     pub(crate) fn set(&self, member: usize, key: &str, value: &str) -> bool {

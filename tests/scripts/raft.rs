@@ -292,7 +292,8 @@ impl goldenscript::Runner for Runner {
             "snapshot" => {
                 let member = member(&mut args)?;
                 let is_full = args.take_key("full").is_some();
-                self.cluster.snapshot(member, is_full, &mut events);
+                let upto = self.cluster.snapshot(member, is_full, &mut events);
+                out = format!("m{member} lets go of the log up to {upto}\n");
             }
             "status" => out = self.cluster.status(),
             "tree" => out = self.tree(member(&mut args)?),

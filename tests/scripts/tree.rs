@@ -67,7 +67,7 @@ impl Runner {
     fn wait(&mut self, duration: Duration) {
         let end = self.now.after(duration);
         while let Some(wake) = self.tree.next_wake().filter(|&wake| self.now < wake && wake <= end) {
-            self.tree.refine_timers(wake);
+            self.tree.refine_timers(wake, usize::MAX);
             self.now = wake;
         }
         self.now = end;

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use spinney::internals::codec;
 use spinney::internals::entry::{Config, Contact};
 use spinney::internals::raft::{self, Envelope};
-use spinney::internals::replica::{Founding, Input, Job, OpenError, Output, Settings, SyncJob};
+use spinney::internals::replica::{
+    Founding, HistoryLimits, Input, Job, OpenError, Output, Settings, SyncJob,
+};
 use spinney::internals::wal::WalSettings;
 use spinney::{ClusterId, Identity, MemberId, Term, WalError};
 
@@ -575,7 +577,10 @@ fn settings_of(plan: &Plan) -> Settings {
     Settings {
         raft,
         wal: WalSettings { segment_bytes: 16 << 10, salt_seed: plan.seed },
-        history: pick(&[0, 3, 30, 1_000], 100) as usize,
+        history: HistoryLimits {
+            changes: pick(&[0, 3, 30, 1_000], 100) as usize,
+            ..HistoryLimits::default()
+        },
         log_bytes: if short { 16 << 10 } else { 256 << 10 },
         log_entries: if short { pick(&[3, 20, 100], 50) } else { 10_000 },
     }

@@ -25,7 +25,7 @@ use crate::{Bench, Result};
 type Group = fn(&Bench<'_>, &mut Table) -> Result<()>;
 
 /// Every group by the name that the command line knows it by.
-pub(crate) const GROUPS: [(&str, Group); 12] = [
+pub(crate) const GROUPS: [(&str, Group); 13] = [
     ("durable", durable::sets),
     ("submit", durable::submits),
     ("device", durable::device_bytes),
@@ -34,6 +34,7 @@ pub(crate) const GROUPS: [(&str, Group); 12] = [
     ("watch", watch::events),
     ("ttl", ttl::timers),
     ("expiry", expiry::lateness),
+    ("crowd", expiry::pauses),
     ("memory", memory::a_key),
     ("open", open::a_million),
     ("snapshot", snapshot::pauses),

@@ -62,6 +62,8 @@ pub(crate) enum Command {
     Auth(AuthCommand),
     /// Copy a data directory that nobody serves
     Backup(Backup),
+    /// Make a cluster of its own of one member, when too few of the others are left
+    Recover(Recover),
     /// Write completions for a shell
     Completions(Completions),
 }
@@ -548,6 +550,25 @@ pub(crate) struct Backup {
     pub(crate) with_v3: bool,
     #[arg(hide = true)]
     rest: Vec<OsString>,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "For when a cluster has lost its majority for good. Choose the directory with the greatest index; what it \
+        has is kept, under a new cluster id and with an index that has jumped ahead. The members that are lost can never \
+        take part again as they are: wiped, they join as new ones.\n\nExamples:\n  spinney recover --dry-run n2.spinney\n  \
+        spinney recover n2.spinney"
+)]
+pub(crate) struct Recover {
+    /// The data directory
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    /// Only show what is kept and what is lost; exit code 1 if there is something to recover
+    #[arg(long, conflicts_with = "yes")]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Args, Debug)]

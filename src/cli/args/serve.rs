@@ -98,6 +98,10 @@ pub(crate) struct Serve {
         help_heading = "Cluster"
     )]
     pub(crate) initial_cluster_token: String,
+    /// Make a cluster of its own of this member first, without the others, when too few of those are left: see `spinney help
+    /// recover`. Take the flag away again afterwards
+    #[arg(long, env = "ETCD_FORCE_NEW_CLUSTER", help_heading = "Cluster")]
+    pub(crate) force_new_cluster: bool,
     /// What all members know and nobody else, at least 16 bytes: who does not know it is not listened to
     #[arg(long, value_name = "FILE", help_heading = "Cluster")]
     pub(crate) peer_secret_file: Option<PathBuf>,

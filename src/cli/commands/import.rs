@@ -1,9 +1,10 @@
 //! `import`.
 
 use std::fs;
-use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
+use super::confirm::confirm;
 use super::document::Document;
 use super::export::directory;
 use super::plan::Plan;
@@ -32,8 +33,8 @@ pub(crate) fn run(session: &Session, import: &Import) -> Result<(), Failure> {
     if dry_run {
         return Err(Failure::silent(exit::BAD_ARGUMENTS));
     }
-    if !yes && !confirm(plan.steps.len())? {
-        return Err(Failure::plain("nothing was changed"));
+    if !yes {
+        confirm(&format!("Make these {} changes?", plan.steps.len()))?;
     }
     match if one_by_one { source.apply_one_by_one(&plan)? } else { source.apply(&plan)? } {
         Done::All { index } => writeln!(out, "{} changes made; the index is {index}", plan.steps.len())?,
@@ -73,18 +74,4 @@ fn format_of(path: &Path) -> Result<TextFormat, Failure> {
         _ if path == Path::new("-") => Ok(TextFormat::Json),
         _ => Err(Failure::plain(format_args!("{}: is it JSON or TOML? Please say --format", path.display()))),
     }
-}
-
-fn confirm(changes: usize) -> Result<bool, Failure> {
-    if !io::stdin().is_terminal() {
-        return Err(Failure::plain(
-            "nothing was changed: there is nobody to ask; --yes goes ahead without asking",
-        ));
-    }
-    let mut out = io::stdout();
-    write!(out, "Make these {changes} changes? [y/N] ")?;
-    out.flush()?;
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }

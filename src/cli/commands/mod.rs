@@ -3,6 +3,7 @@
 pub(super) mod auth;
 pub(super) mod backup;
 pub(super) mod completions;
+mod confirm;
 pub(super) mod document;
 pub(super) mod edit;
 pub(super) mod exec_watch;
@@ -13,6 +14,7 @@ pub(super) mod interrupt;
 pub(super) mod member;
 pub(super) mod plan;
 pub(super) mod read;
+pub(super) mod recover;
 pub(super) mod remove;
 pub(super) mod role;
 pub(super) mod source;

@@ -59,11 +59,6 @@ const FLAGS: &[(&str, bool, Fate)] = &[
     ("enable-pprof", false, Refused("there is no profiler in the server")),
     ("max-request-bytes", true, Refused("values take up to 1 MiB and transactions up to 4 MiB")),
     ("wal-dir", true, Refused("the log is a part of the data directory")),
-    (
-        "force-new-cluster",
-        false,
-        Refused("a copy made by `spinney backup` is a cluster of its own at once: serve that"),
-    ),
     ("auto-tls", false, Refused("certificates are not made up; name them with --cert-file and --key-file")),
     ("client-crl-file", true, Refused("lists of revoked certificates are not read")),
     ("cipher-suites", true, Refused("the suites are those that rustls finds safe")),

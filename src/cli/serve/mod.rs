@@ -11,6 +11,7 @@ use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::args::Serve;
+use crate::cli::commands::recover::describe;
 use crate::cli::failure::{Failure, explain};
 use crate::error::Error;
 use crate::http::Server;
@@ -84,11 +85,32 @@ fn open(plan: &Plan, client_urls: &[String]) -> Result<Store, Failure> {
             plan.data_dir.display()
         )));
     }
+    if plan.recovers {
+        recover(&plan.data_dir)?;
+    }
     let mut builder = Store::builder().dir(&plan.data_dir).durability(plan.durability);
     if let Some(membership) = &plan.peers.membership {
         builder = membership.build(builder, client_urls).map_err(Failure::plain)?;
     }
     builder.open().map_err(|error| Failure::plain(refused(&plan.data_dir, &error)))
+}
+
+/// Makes a cluster of its own of what is at `path`, unless it is one.
+fn recover(path: &Path) -> Result<(), Failure> {
+    const FLAG: &str = "--force-new-cluster";
+    let failed = |error: &Error| Failure::plain(format_args!("{FLAG}: {}", explain(error)));
+    match Store::survivor(path) {
+        Ok(survivor) => {
+            describe(&survivor).iter().for_each(|line| log(&format!("{FLAG}: {line}")));
+            survivor.recover().map_err(|error| failed(&error))?;
+            log(&format!("{FLAG}: done; without the flag, later starts leave the cluster as it is"));
+        }
+        Err(Error::NothingToRecover { is_alone: true, .. }) => {
+            log(&format!("note: {FLAG} changes nothing: {} is a cluster of one already", path.display()));
+        }
+        Err(error) => return Err(failed(&error)),
+    }
+    Ok(())
 }
 
 /// Whether etcd keeps its data at `path`.

@@ -17,6 +17,8 @@ pub(super) struct Plan {
     /// `None` for those where clients are served.
     advertise: Option<Vec<String>>,
     pub(super) peers: Peers,
+    /// The directory is to be made a cluster of its own first.
+    pub(super) recovers: bool,
     pub(super) cors: Cors,
     pub(super) tls: Option<Tls>,
     /// What is odd, though it can be done.
@@ -69,6 +71,7 @@ impl Plan {
             listen,
             advertise: advertise.map(|urls| urls.iter().map(Url::to_string).collect()),
             peers,
+            recovers: serve.force_new_cluster,
             cors: cors(&serve.cors)?,
             tls,
             warnings,

@@ -153,8 +153,11 @@ fn net_settings(cluster: &ClusterSettings) -> net::Settings {
 }
 
 fn replica_settings(settings: &Settings, cluster: &ClusterSettings) -> replica::Settings {
+    let mut raft = cluster.raft();
+    // What is written and sent together has to fit into a segment, and should waste little at the end of one.
+    raft.message_bytes = raft.message_bytes.min(u64::from(settings.segment_bytes) / 4);
     replica::Settings {
-        raft: cluster.raft(),
+        raft,
         wal: WalSettings { segment_bytes: settings.segment_bytes, salt_seed: random() },
         history: settings.history,
         log_bytes: settings.log_bytes,

@@ -9,16 +9,25 @@ fn at(milliseconds: u64) -> Timestamp {
     Timestamp::new(milliseconds)
 }
 
-/// What is due by `now`, as it comes; what comes at once in order.
+/// What is due by `now`, in order.
 fn advance<T: Ord>(wheel: &mut Wheel<T>, now: u64) -> Vec<(Timestamp, T)> {
-    let (mut due, mut before) = (Vec::new(), 0);
-    while wheel.take_due(at(now), &mut due) {
-        assert!(due.len() > before, "something is due");
-        due[before..].sort();
-        before = due.len();
+    advance_by(usize::MAX, wheel, now)
+}
+
+/// The same in small steps. What is to come never comes before what `next_wake` says.
+fn advance_by<T: Ord>(budget: usize, wheel: &mut Wheel<T>, now: u64) -> Vec<(Timestamp, T)> {
+    let mut due = Vec::new();
+    loop {
+        let (wake, mut left, before) = (wheel.next_wake(), budget, due.len());
+        let is_any = wheel.take_due(at(now), &mut left, &mut due);
+        check(wheel);
+        assert!(due[before..].iter().all(|(deadline, _)| wake.is_some_and(|wake| wake <= *deadline)));
+        if !is_any {
+            assert_eq!((left, due.len()), (budget, before), "nothing was left");
+            due.sort();
+            return due;
+        }
     }
-    assert_eq!(due.len(), before, "nothing is due");
-    due
 }
 
 /// Every invariant of the module's docs, and that the lists are whole.
@@ -29,7 +38,9 @@ fn check<T>(wheel: &Wheel<T>) {
         while id != NONE {
             let timer = &wheel.timers[id as usize];
             assert!(wheel.items[id as usize].is_some());
-            assert_eq!((timer.prev, wheel.list_of(timer.deadline)), (prev, list));
+            assert_eq!(timer.prev, prev);
+            let belongs = wheel.list_of(timer.deadline);
+            assert!(if wheel.opening == Some(list) { belongs < list } else { belongs == list });
             assert!(list != OVERDUE || wheel.overdue_from <= timer.deadline);
             (prev, id) = (id, timer.next);
             count += 1;
@@ -40,6 +51,7 @@ fn check<T>(wheel: &Wheel<T>) {
         }
     }
     assert_eq!(count, wheel.len());
+    assert!(wheel.opening.is_none_or(|list| list >= SLOTS && wheel.heads[list] != NONE));
     let unused = std::iter::successors(Some(wheel.free), |&id| Some(wheel.timers.get(id as usize)?.next));
     let unused: Vec<u32> = unused.take_while(|&id| id != NONE).collect();
     assert!(unused.iter().all(|&id| wheel.timers[id as usize].prev == UNUSED));
@@ -73,11 +85,7 @@ fn an_overdue_timer_waits_for_the_next_advance() {
     assert_eq!(wheel.next_wake(), Some(at(7)));
     wheel.insert(at(1_001), "next");
     assert_eq!(wheel.len(), 3);
-    let mut due = Vec::new();
-    assert!(wheel.take_due(at(1_001), &mut due));
-    due.sort();
-    assert_eq!(due, [(at(7), "later"), (at(1_000), "now")], "what came overdue comes first, and at once");
-    assert_eq!(advance(&mut wheel, 1_001), [(at(1_001), "next")]);
+    assert_eq!(advance(&mut wheel, 1_001), [(at(7), "later"), (at(1_000), "now"), (at(1_001), "next")]);
 }
 
 /// However near one looks, what is due is not taken before it is asked for.
@@ -87,15 +95,38 @@ fn refining_takes_nothing_out() {
         let mut wheel = Wheel::new(at(0));
         wheel.insert(at(deadline), "first");
         wheel.insert(at(deadline + 70_000), "second");
-        wheel.refine(at(deadline - 1));
+        assert!(!wheel.refine(at(deadline - 1), usize::MAX));
         assert!(wheel.next_wake() >= Some(at(deadline - 1)), "as near as one can tell");
-        wheel.refine(at(deadline + 1_000_000));
+        while wheel.refine(at(deadline + 1_000_000), 1) {}
         assert_eq!(wheel.next_wake(), Some(at(deadline)));
         assert_eq!(advance(&mut wheel, deadline - 1), []);
         assert_eq!(advance(&mut wheel, deadline), [(at(deadline), "first")]);
         assert_eq!(wheel.len(), 1);
         check(&wheel);
     }
+}
+
+/// A slot that is being emptied is one like the others, whatever is done with its timers.
+#[test]
+fn a_crowded_slot_is_emptied_bit_by_bit() {
+    let mut wheel = Wheel::new(at(0));
+    let first: Vec<TimerId> = (0..10).map(|n| wheel.insert(at(65_536 + 256 * (n % 2)), n)).collect();
+    assert!(wheel.refine(at(70_000), 4), "six more are in the slot");
+    check(&wheel);
+    assert_eq!(wheel.next_wake(), Some(at(65_536)));
+    // The one that comes next in the slot, one behind it, one that has moved.
+    wheel.cancel(first[5]);
+    wheel.reschedule(first[2], at(65_536));
+    wheel.reschedule(first[9], at(1 << 20));
+    wheel.insert(at(65_537), 10);
+    check(&wheel);
+    let mut due = Vec::new();
+    assert!(wheel.take_due(at(65_536), &mut 3, &mut due) && due.is_empty(), "three are moved down");
+    let expected = [0, 2, 4, 6, 8].map(|n| (at(65_536), n));
+    assert_eq!(advance_by(1, &mut wheel, 65_536), expected);
+    let expected =
+        [(65_537, 10), (65_792, 1), (65_792, 3), (65_792, 7), (1 << 20, 9)].map(|(t, n)| (at(t), n));
+    assert_eq!(advance_by(2, &mut wheel, u64::MAX), expected);
 }
 
 /// As the docs of `next_wake` count them.
@@ -107,13 +138,12 @@ fn wakes_before_the_deadline_are_few() {
             let deadline = at(now + to_go);
             let mut wheel = Wheel::new(at(now));
             wheel.insert(deadline, ());
-            let mut due = Vec::new();
             let mut early = 0;
             while let Some(wake) = wheel.next_wake().filter(|&wake| wake < deadline) {
-                assert!(!wheel.take_due(wake, &mut due));
+                assert_eq!(advance(&mut wheel, wake.get()), []);
                 early += 1;
             }
-            assert!(due.is_empty() && wheel.next_wake() == Some(deadline));
+            assert_eq!(wheel.next_wake(), Some(deadline));
             assert!(early <= (1 + to_go.ilog2() / 8).min(7), "{early} wakes from {now} for {to_go}");
         }
     }
@@ -122,17 +152,17 @@ fn wakes_before_the_deadline_are_few() {
 #[test]
 fn memory_is_given_back() {
     let mut wheel = Wheel::new(at(0));
-    let ids: Vec<TimerId> = (1..=100_000).map(|deadline| wheel.insert(at(deadline), ())).collect();
-    for &id in &ids[..99_000] {
+    let ids: Vec<TimerId> = (1..=1_000).map(|deadline| wheel.insert(at(deadline), ())).collect();
+    for &id in &ids[..990] {
         wheel.reschedule(id, at(7));
         wheel.cancel(id);
     }
     // The places are used again.
-    for deadline in 1..=99_000 {
+    for deadline in 1..=990 {
         wheel.insert(at(deadline), ());
     }
-    assert_eq!(wheel.timers.len(), 100_000);
-    assert_eq!(advance(&mut wheel, 100_000).len(), 100_000);
+    assert_eq!(wheel.timers.len(), 1_000);
+    assert_eq!(advance(&mut wheel, 1_000).len(), 1_000);
     assert_eq!(wheel.timers.capacity(), 0);
     check(&wheel);
 }
@@ -151,8 +181,8 @@ enum Op {
     Insert(u64),
     Reschedule(usize, u64),
     Cancel(usize),
-    Advance(u64),
-    Refine(u64),
+    Advance(usize, u64),
+    Refine(usize, u64),
     Wake,
 }
 
@@ -167,13 +197,17 @@ fn moment() -> impl Strategy<Value = u64> {
     ]
 }
 
+fn budget() -> impl Strategy<Value = usize> {
+    prop_oneof![1_usize..3, Just(usize::MAX)]
+}
+
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         6 => moment().prop_map(Op::Insert),
         3 => (any::<prop::sample::Index>(), moment()).prop_map(|(i, at)| Op::Reschedule(i.index(1 << 20), at)),
         2 => any::<prop::sample::Index>().prop_map(|i| Op::Cancel(i.index(1 << 20))),
-        2 => moment().prop_map(Op::Advance),
-        1 => moment().prop_map(Op::Refine),
+        2 => (budget(), moment()).prop_map(|(budget, at)| Op::Advance(budget, at)),
+        2 => (0_usize..3, moment()).prop_map(|(budget, at)| Op::Refine(budget, at)),
         3 => Just(Op::Wake),
     ]
 }
@@ -229,12 +263,16 @@ fn run(op: &Op, number: u32, base: u64, wheel: &mut Wheel<u32>, model: &mut Mode
                 model.ids.remove(&number);
             }
         }
-        Op::Advance(offset) => {
-            assert_eq!(advance(wheel, moment(offset).get()), model.advance(moment(offset)));
+        Op::Advance(budget, offset) => {
+            assert_eq!(advance_by(budget, wheel, moment(offset).get()), model.advance(moment(offset)));
         }
-        Op::Refine(offset) => {
+        // Left half-way, or gone on with until all is known.
+        Op::Refine(0, offset) => {
+            wheel.refine(moment(offset), 1);
+        }
+        Op::Refine(budget, offset) => {
             let first = model.timers.first().map(|&(deadline, _)| deadline);
-            wheel.refine(moment(offset));
+            while wheel.refine(moment(offset), budget) {}
             let is_known = wheel.next_wake().is_none_or(|wake| wake > moment(offset));
             assert!(is_known || wheel.heads[OVERDUE] != NONE || wheel.next_wake() == first);
         }

@@ -7,6 +7,7 @@ mod golden;
 mod life;
 mod power;
 mod snapshots;
+mod succession;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -59,7 +59,7 @@ fn a_dropped_watch_leaves_nothing_behind_while_others_lag() {
     assert_eq!(hub.stats().lagging, 2);
 
     drop(dropped);
-    let _ = hub.replace_history(History::new(0, Index::new(4)));
+    let _ = hub.replace_history(History::new(limits(0), Index::new(4)));
     // Only the channel, which nobody reads any more, may still hold the change: until the catch-up lets go.
     eventually("the queue is freed", || Arc::strong_count(&change) == 1);
     drop(lagging);

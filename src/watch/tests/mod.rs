@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::testing::{file, filter, key, set};
+use super::testing::{file, filter, key, limits, set};
 use super::{CatchUp, History, Hub, Watch, WatchRequest};
 use crate::event::Event;
 use crate::key::Key;
@@ -20,8 +20,8 @@ use crate::types::Index;
 const FOREVER: Duration = Duration::from_secs(20);
 
 /// A hub of an empty tree.
-fn hub(history_capacity: usize) -> Arc<Hub> {
-    Hub::new(History::new(history_capacity, Index::new(0)))
+fn hub(history: usize) -> Arc<Hub> {
+    Hub::new(History::new(limits(history), Index::new(0)))
 }
 
 /// A request of `path` alone, from now on.

@@ -89,7 +89,7 @@ fn write(hub: &Hub, tree: &AtomicU64, changes: &[Arc<Change>], history: usize, m
             hub.publish(&changes[index - 1], None)
         } else {
             let saved = changes[..index].to_vec();
-            hub.replace_history(History::restore(history, changes[index - 1].index(), saved))
+            hub.replace_history(History::restore(limits(history), changes[index - 1].index(), saved))
         };
     }
 }

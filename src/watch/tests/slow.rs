@@ -119,7 +119,7 @@ fn a_replaced_history_is_gone_on_with_or_resynced() {
 
     // A snapshot from a peer, whose history begins with 6.
     let changes = (6..=8).map(|index| set("/a", index)).collect();
-    assert_eq!(old.replace_history(History::restore(3, Index::new(8), changes)), CatchUp::Start);
+    assert_eq!(old.replace_history(History::restore(limits(3), Index::new(8), changes)), CatchUp::Start);
     let catch_up = start_catch_up(&old, || 8);
     assert_eq!(next(&seen).index(), Index::new(1));
     assert_eq!(resync(next(&seen)).missed_from, Index::new(2));
@@ -127,7 +127,7 @@ fn a_replaced_history_is_gone_on_with_or_resynced() {
 
     // And one whose history has everything that was missed.
     let changes = (8..=12).map(|index| set("/a", index)).collect();
-    let _ = old.replace_history(History::restore(5, Index::new(12), changes));
+    let _ = old.replace_history(History::restore(limits(5), Index::new(12), changes));
     assert_eq!([(); 4].map(|()| next(&seen).index().get()), [9, 10, 11, 12]);
     assert_eq!([(); 4].map(|()| next(&later).index().get()), [9, 10, 11, 12]);
     settle(&old, 0);
@@ -145,7 +145,7 @@ fn a_quiet_watch_needs_no_resync_where_the_new_history_joins_the_old() {
         let _ = publish(&hub, "/a", index);
     }
     let changes = vec![set("/a", 6), set("/quiet", 7)];
-    let _ = hub.replace_history(History::restore(2, Index::new(7), changes));
+    let _ = hub.replace_history(History::restore(limits(2), Index::new(7), changes));
     let catch_up = start_catch_up(&hub, || panic!("history has all it has not seen"));
     assert_eq!(next(&quiet).index(), Index::new(7));
     hub.close();
