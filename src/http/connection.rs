@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,9 +19,9 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::front::Front;
 use super::limits::Limits;
 use super::patience::Patience;
+use super::respond::Answer;
 #[cfg(feature = "tls")]
 use super::tls::Tls;
 
@@ -89,25 +89,60 @@ impl Door {
     }
 }
 
+/// Who answers the requests of all connections.
+pub(super) trait Handler: Send + Sync + 'static {
+    /// Answers one request.
+    fn handle(&self, request: Request<Body>) -> impl Future<Output = Answer> + Send;
+}
+
+/// Is over when the server stops.
+pub(super) type Stopping = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// What all connections share.
-#[derive(Clone)]
-struct House {
-    front: Arc<Front>,
+struct House<H> {
+    handler: Arc<H>,
     limits: Arc<Limits>,
     stopped: watch::Receiver<bool>,
     /// Room for connections.
     room: Arc<Semaphore>,
 }
 
+impl<H> Clone for House<H> {
+    fn clone(&self) -> Self {
+        let Self { handler, limits, stopped, room } = self;
+        let (handler, limits, room) = (Arc::clone(handler), Arc::clone(limits), Arc::clone(room));
+        Self { handler, limits, stopped: stopped.clone(), room }
+    }
+}
+
+/// Runs `serving`, and has it told to stop when `until` is over.
+pub(super) async fn run(
+    serving: impl Future<Output = ()>,
+    stop: watch::Sender<bool>,
+    until: impl Future<Output = ()>,
+) {
+    let stopping = async move {
+        until.await;
+        let _ = stop.send(true);
+        // Dropped at the end only: its being gone means "stop", too.
+        stop.closed().await;
+    };
+    tokio::pin!(stopping, serving);
+    tokio::select! {
+        () = &mut serving => {}
+        () = &mut stopping => serving.await,
+    }
+}
+
 /// Serves at all doors until `stopped` says so, then lets what is under way end.
-pub(super) async fn serve(
+pub(super) async fn serve<H: Handler>(
     doors: Vec<OpenDoor>,
-    front: Arc<Front>,
+    handler: Arc<H>,
     limits: Limits,
     stopped: watch::Receiver<bool>,
 ) {
     let room = Arc::new(Semaphore::new(limits.connections.clamp(1, Semaphore::MAX_PERMITS)));
-    let house = House { front, limits: Arc::new(limits), stopped, room };
+    let house = House { handler, limits: Arc::new(limits), stopped, room };
     let mut tasks = JoinSet::new();
     for door in doors {
         tasks.spawn(attend(door, house.clone()));
@@ -116,7 +151,7 @@ pub(super) async fn serve(
 }
 
 /// Takes connections at one door.
-async fn attend(door: OpenDoor, mut house: House) {
+async fn attend<H: Handler>(door: OpenDoor, mut house: House<H>) {
     let mut connections = JoinSet::new();
     let House { room, limits, .. } = house.clone();
     loop {
@@ -164,7 +199,12 @@ fn prepare(stream: &TcpStream) {
 
 /// Agrees on keys with a client, then answers it.
 #[cfg(feature = "tls")]
-async fn shake_hands(tls: Tls, stream: TcpStream, mut house: House, place: OwnedSemaphorePermit) {
+async fn shake_hands<H: Handler>(
+    tls: Tls,
+    stream: TcpStream,
+    mut house: House<H>,
+    place: OwnedSemaphorePermit,
+) {
     let limit = house.limits.head_timeout.min(HANDSHAKE_MAX);
     tokio::select! {
         () = stop(&mut house.stopped) => {}
@@ -182,15 +222,15 @@ pub(super) async fn stop(stopped: &mut watch::Receiver<bool>) {
 }
 
 /// Answers the requests of one connection until it ends.
-async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static, H: Handler>(
     stream: S,
-    house: House,
+    house: House<H>,
     _place: OwnedSemaphorePermit,
 ) {
-    let House { front, limits, mut stopped, .. } = house;
+    let House { handler, limits, mut stopped, .. } = house;
     let service = service_fn(move |request: Request<Incoming>| {
-        let front = Arc::clone(&front);
-        async move { Ok::<_, Infallible>(front.handle(request.map(Body::new)).await) }
+        let handler = Arc::clone(&handler);
+        async move { Ok::<_, Infallible>(handler.handle(request.map(Body::new)).await) }
     });
     let stream = TokioIo::new(Patience::new(stream, limits.write_timeout));
     let connection = http1::Builder::new()

@@ -39,6 +39,8 @@ mod moment;
 mod names;
 mod others;
 mod patience;
+#[cfg(feature = "cli")]
+mod proxy;
 mod refusal;
 mod respond;
 mod server;
@@ -50,6 +52,8 @@ mod url;
 
 pub use cors::Cors;
 pub use limits::Limits;
+#[cfg(feature = "cli")]
+pub(crate) use proxy::{ProxySettings, parse_url, run as run_proxy};
 pub use server::{Running, Server, Stopper};
 #[cfg(feature = "tls")]
 pub use tls::Tls;

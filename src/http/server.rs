@@ -11,7 +11,7 @@ use axum::http::Request;
 use tokio::runtime::{self, Runtime};
 use tokio::sync::watch;
 
-use super::connection::{self, Door};
+use super::connection::{self, Door, Handler as _};
 use super::cors::Cors;
 use super::front::{Front, Profile};
 use super::limits::Limits;
@@ -142,17 +142,7 @@ impl Server {
     pub async fn run(self, until: impl Future<Output = ()>) -> io::Result<()> {
         let (stop, stopped) = watch::channel(false);
         let serving = self.open(stopped)?;
-        let stopping = async move {
-            until.await;
-            let _ = stop.send(true);
-            // Dropped at the end only: its being gone means "stop", too.
-            stop.closed().await;
-        };
-        tokio::pin!(stopping, serving);
-        tokio::select! {
-            () = &mut serving => {}
-            () = &mut stopping => serving.await,
-        }
+        connection::run(serving, stop, until).await;
         Ok(())
     }
 

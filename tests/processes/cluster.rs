@@ -19,7 +19,7 @@ use crate::support::{directory, wait_until};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A place on a loopback address that only this cluster uses: so nobody takes a port while its member is down.
-fn free_address(host: &str) -> SocketAddr {
+pub(crate) fn free_address(host: &str) -> SocketAddr {
     TcpListener::bind((host, 0)).unwrap().local_addr().unwrap()
 }
 
@@ -153,9 +153,7 @@ impl Cluster {
     }
 
     pub(crate) fn signal(&self, member: usize, signal: &str) {
-        let child = self.members[member].child.as_ref().unwrap();
-        let sent = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
-        assert!(sent.unwrap().success());
+        self::signal(self.members[member].child.as_ref().unwrap(), signal);
     }
 
     /// kill -9.
@@ -245,6 +243,12 @@ impl Cluster {
         });
         leader.unwrap()
     }
+}
+
+/// Sends a process a signal.
+pub(crate) fn signal(child: &Child, signal: &str) {
+    let sent = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
+    assert!(sent.unwrap().success());
 }
 
 impl Drop for Cluster {

@@ -1,13 +1,13 @@
 //! `serve`: a data directory over etcd's v2 API, until a signal ends it.
 
 pub(super) mod foreign;
-mod listen;
+pub(super) mod listen;
 mod peers;
-mod plan;
+pub(super) mod plan;
 
 use std::path::Path;
 
-use tokio::runtime;
+use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::args::Serve;
@@ -29,8 +29,7 @@ pub(super) fn run(serve: &Serve, notes: &[String]) -> Result<(), Failure> {
     for warning in &plan.warnings {
         log(&format!("warning: {warning}"));
     }
-    let runtime = runtime::Builder::new_multi_thread().enable_all().thread_name("spinney-http").build();
-    let runtime = runtime.map_err(|error| Failure::plain(format_args!("cannot start: {error}")))?;
+    let runtime = runtime()?;
     let listeners = listen::bind(&plan.listen).map_err(Failure::plain)?;
     let client_urls = plan.advertised(&listeners);
     let store = open(&plan, &client_urls)?;
@@ -53,8 +52,8 @@ pub(super) fn run(serve: &Serve, notes: &[String]) -> Result<(), Failure> {
         log(&format!("member {} serves clients on {}", plan.name, listener.url));
     }
     runtime.block_on(async {
-        let signals = until_signal().map_err(|error| Failure::plain(format_args!("no signals: {error}")))?;
-        server.run(signals).await.map_err(|error| Failure::plain(format_args!("cannot serve: {error}")))
+        let served = server.run(until_signal()?).await;
+        served.map_err(|error| Failure::plain(format_args!("cannot serve: {error}")))
     })?;
     let index = store.index();
     drop(store);
@@ -66,9 +65,16 @@ pub(super) fn run(serve: &Serve, notes: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What clients are served on.
+pub(super) fn runtime() -> Result<Runtime, Failure> {
+    let runtime = runtime::Builder::new_multi_thread().enable_all().thread_name("spinney-http").build();
+    runtime.map_err(|error| Failure::plain(format_args!("cannot start: {error}")))
+}
+
 /// Is over when the first signal comes that asks for the end.
-fn until_signal() -> std::io::Result<impl Future<Output = ()>> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+pub(super) fn until_signal() -> Result<impl Future<Output = ()>, Failure> {
+    let take = |kind| signal(kind).map_err(|error| Failure::plain(format_args!("no signals: {error}")));
+    let (mut terminate, mut interrupt) = (take(SignalKind::terminate())?, take(SignalKind::interrupt())?);
     Ok(async move {
         let name = tokio::select! {
             _ = terminate.recv() => "SIGTERM",
@@ -140,6 +146,6 @@ fn refused(path: &Path, error: &Error) -> String {
 }
 
 /// Tells on stderr what happens.
-fn log(line: &str) {
+pub(super) fn log(line: &str) {
     eprintln!("spinney: {line}");
 }
