@@ -191,6 +191,13 @@ impl Cluster {
         Some(json(&reply)["node"]["value"].as_str()?.to_owned())
     }
 
+    /// Writes what nothing follows, through a member, and says at which index it was: so far watchers are to be told.
+    pub(crate) fn set_last(&self, member: usize) -> u64 {
+        wait_until("the end marker", || self.set(member, "/end", "1"));
+        let end = self.ask(member, "GET", "/v2/keys/end?quorum=true", None).unwrap();
+        json(&end)["node"]["modifiedIndex"].as_u64().unwrap()
+    }
+
     pub(crate) fn set(&self, member: usize, key: &str, value: &str) -> bool {
         let form = format!("value={value}");
         let reply = self.ask(member, "PUT", &format!("/v2/keys{key}"), Some(&form));

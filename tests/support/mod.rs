@@ -79,7 +79,7 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// Runs the test called `name` again, in a process of its own: for what is counted there. True in that process.
+/// Runs the test called `name`, with its modules, again, in a process of its own: for what is counted there. True in that process.
 pub(crate) fn is_alone(name: &str) -> bool {
     const CHILD: &str = "SPINNEY_ALONE";
     if std::env::var(CHILD).is_ok() {
@@ -88,6 +88,8 @@ pub(crate) fn is_alone(name: &str) -> bool {
     let mut child = Command::new(std::env::current_exe().unwrap());
     let output = child.args(["--exact", name, "--nocapture"]).env(CHILD, name).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("test result: ok. 1 passed"), "no test is called {name}: {said}");
     false
 }
 

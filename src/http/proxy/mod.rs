@@ -31,7 +31,9 @@ use tokio::sync::watch;
 use super::connection::{self, Door, Handler, Stopping};
 use super::cors::Cors;
 use super::limits::Limits;
+use super::pulse::Company;
 use super::respond::{self, Answer};
+use super::server::Opened;
 use members::Members;
 pub(crate) use members::parse_url;
 
@@ -83,10 +85,9 @@ pub(crate) async fn run(
     until: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let (stop, stopped) = watch::channel(false);
-    let doors = listeners.into_iter().map(|listener| Door::plain(listener).open());
-    let doors = doors.collect::<io::Result<Vec<_>>>()?;
+    let doors = listeners.into_iter().map(Door::plain).collect();
     let members = Arc::new(Members::new(&settings, log));
-    let following = tokio::spawn(Arc::clone(&members).follow());
+    let follow = Arc::clone(&members).follow();
     let limits = Limits::default();
     let proxy = Proxy {
         members,
@@ -95,13 +96,15 @@ pub(crate) async fn run(
         cors: Cors::default(),
         stopped: stopped.clone(),
     };
-    connection::run(connection::serve(doors, Arc::new(proxy), limits, stopped), stop, until).await;
+    let opened = Opened::new(doors, proxy, limits, stopped, 1)?;
+    let following = tokio::spawn(follow);
+    opened.run(stop, until).await;
     following.abort();
     Ok(())
 }
 
 impl Handler for Proxy {
-    async fn handle(&self, request: Request<Body>) -> Answer {
+    async fn handle(&self, request: Request<Body>, _: Company) -> Answer {
         let (parts, body) = request.into_parts();
         if self.is_read_only && parts.method != Method::GET {
             let mut refused = Response::new(Body::empty());
