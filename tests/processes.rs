@@ -23,6 +23,8 @@ mod readme;
 mod recovery;
 #[path = "processes/registers.rs"]
 mod registers;
+#[path = "processes/removal.rs"]
+mod removal;
 #[path = "processes/rolling.rs"]
 mod rolling;
 #[path = "processes/storm.rs"]

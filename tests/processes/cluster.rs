@@ -171,6 +171,18 @@ impl Cluster {
         assert!(ended.success(), "{ended}: {}", self.said(member));
     }
 
+    /// Waits until a member ends by itself, and tells how.
+    pub(crate) fn ended(&mut self, member: usize) -> Option<i32> {
+        let child = &mut self.members[member].child;
+        let mut ended = None;
+        wait_until("a member ends", || {
+            ended = child.as_mut().and_then(|child| child.try_wait().unwrap());
+            ended.is_some()
+        });
+        *child = None;
+        ended.and_then(|ended| ended.code())
+    }
+
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         self.members.iter().map(|member| member.clients).collect()
     }

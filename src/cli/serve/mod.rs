@@ -6,6 +6,7 @@ mod peers;
 pub(super) mod plan;
 
 use std::path::Path;
+use std::time::Duration;
 
 use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -16,7 +17,7 @@ use crate::cli::failure::{Failure, explain};
 use crate::error::Error;
 use crate::http::Server;
 use crate::net::NetError;
-use crate::store::{Status, Store};
+use crate::store::{Cluster, Status, Store};
 use crate::wal::WalError;
 use plan::Plan;
 
@@ -52,11 +53,25 @@ pub(super) fn run(serve: &Serve, notes: &[String]) -> Result<(), Failure> {
         log(&format!("member {} serves clients on {}", plan.name, listener.url));
     }
     runtime.block_on(async {
-        let served = server.run(until_signal()?).await;
+        let (signals, removed) = (until_signal()?, until_removed(store.cluster()));
+        let until = async {
+            tokio::select! {
+                () = signals => {}
+                () = removed => log("removed from the cluster: taking no more requests, answering those under way"),
+            }
+        };
+        let served = server.run(until).await;
         served.map_err(|error| Failure::plain(format_args!("cannot serve: {error}")))
     })?;
-    let index = store.index();
+    let (index, is_removed) = (store.index(), store.cluster().is_some_and(|cluster| cluster.is_removed()));
     drop(store);
+    if is_removed {
+        return Err(Failure::plain(format_args!(
+            "member {} has been removed from its cluster for good; without {}, it may join as a new one",
+            plan.name,
+            plan.data_dir.display()
+        )));
+    }
     log(&format!(
         "stopped at index {}; everything that was answered is in {}",
         index.get(),
@@ -82,6 +97,17 @@ pub(super) fn until_signal() -> Result<impl Future<Output = ()>, Failure> {
         };
         log(&format!("{name}: taking no more requests, answering those under way"));
     })
+}
+
+/// How often a member asks itself whether it was removed.
+const REMOVED_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Is over when this member has been removed from its cluster.
+async fn until_removed(cluster: Option<Cluster>) {
+    let Some(cluster) = cluster else { return std::future::pending().await };
+    while !cluster.is_removed() {
+        tokio::time::sleep(REMOVED_INTERVAL).await;
+    }
 }
 
 fn open(plan: &Plan, client_urls: &[String]) -> Result<Store, Failure> {
