@@ -137,7 +137,7 @@ fn members_come_and_go_while_others_write() {
         for &member in &rest {
             assert!(cluster.set(member, &format!("/through/{member}"), "1"));
         }
-        last.set(cluster.set_last(rest[0])).unwrap();
+        last.set(cluster.set_last(&rest)).unwrap();
         (written, watcher.join().unwrap(), rest)
     });
     storm::are_equal(&cluster, &rest, &told);

@@ -203,10 +203,14 @@ impl Cluster {
         Some(json(&reply)["node"]["value"].as_str()?.to_owned())
     }
 
-    /// Writes what nothing follows, through a member, and says at which index it was: so far watchers are to be told.
-    pub(crate) fn set_last(&self, member: usize) -> u64 {
-        wait_until("the end marker", || self.set(member, "/end", "1"));
-        let end = self.ask(member, "GET", "/v2/keys/end?quorum=true", None).unwrap();
+    /// Writes what nothing follows, and says at which index it was: so far watchers are to be told.
+    ///
+    /// It goes through each of the members. What a caller gave up may still be on its way there, and is done before.
+    pub(crate) fn set_last(&self, members: &[usize]) -> u64 {
+        for &member in members {
+            wait_until("the end marker", || self.set(member, "/end", "1"));
+        }
+        let end = self.ask(members[0], "GET", "/v2/keys/end?quorum=true", None).unwrap();
         json(&end)["node"]["modifiedIndex"].as_u64().unwrap()
     }
 

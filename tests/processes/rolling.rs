@@ -96,7 +96,7 @@ fn members_are_restarted_one_by_one_and_each_write_is_done_once() {
         load.progress(PROGRESS, "after all");
         drop(ending);
         let counted: Vec<_> = counters.into_iter().map(|counter| counter.join().unwrap()).collect();
-        last.set(cluster.set_last(0)).unwrap();
+        last.set(cluster.set_last(&[0, 1, 2])).unwrap();
         (counted, watcher.join().unwrap())
     });
 
