@@ -29,10 +29,11 @@ mod support;
 #[path = "processes/watchers.rs"]
 mod watchers;
 
+use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 
 use cluster::{Cluster, json, spinney, url};
-use load::{Acknowledged, Ending, Load};
+use load::{Ending, Load};
 use support::wait_until;
 
 #[test]
@@ -78,12 +79,16 @@ fn member(cluster: &Cluster, at: usize, words: &[&str]) -> String {
 #[test]
 fn members_come_and_go_while_others_write() {
     let mut cluster = Cluster::of_three(&[]);
-    let load = Load::new(cluster.addresses(), 0);
-    let (written, rest) = std::thread::scope(|scope| {
-        let _ending = Ending(&load);
+    // One more than the founders, and one watcher that goes from member to member.
+    let fourth = cluster.new_member();
+    let load = Load::new(cluster.addresses(), 1);
+    let last = OnceLock::new();
+    let until = || last.get().copied();
+    let (written, told, rest) = std::thread::scope(|scope| {
+        let ending = Ending(&load);
         let writer = scope.spawn(|| load.write(0));
+        let watcher = scope.spawn(|| watchers::watch(&load, 0, &load.addresses, &until));
         // A place is made, and taken by whoever is reached there.
-        let fourth = cluster.new_member();
         let added = member(&cluster, 0, &["add", "n4", &url(cluster.members[fourth].peers)]);
         assert!(added.contains("ETCD_INITIAL_CLUSTER_STATE=\"existing\""), "{added}");
         let promised = cluster.listed(0).into_iter().find(|(name, _)| name.is_empty()).unwrap().1;
@@ -122,21 +127,17 @@ fn members_come_and_go_while_others_write() {
 
         let beyond = load.acknowledged.load(Ordering::Relaxed) + 10;
         wait_until("writes go on", || load.acknowledged.load(Ordering::Relaxed) >= beyond);
-        load.has_ended.store(true, Ordering::Release);
+        drop(ending);
+        let written = writer.join().unwrap();
         assert_eq!(cluster.listed(rest[2]).len(), 3);
         for &member in &rest {
             assert!(cluster.set(member, &format!("/through/{member}"), "1"));
         }
-        let everything = "/v2/keys/through?quorum=true";
-        for &member in &rest {
-            let listing = json(&cluster.ask(member, "GET", everything, None).unwrap());
-            assert_eq!(listing["node"]["nodes"].as_array().unwrap().len(), 3);
-        }
-        (writer.join().unwrap(), rest)
+        last.set(cluster.set_last(&rest)).unwrap();
+        (written, watcher.join().unwrap(), rest)
     });
-    for Acknowledged { value, key, .. } in &written {
-        assert_eq!(cluster.value(rest[2], &format!("{key}?quorum=true")).as_deref(), Some(value.as_str()));
-    }
+    storm::are_equal(&cluster, &rest, &told);
+    storm::are_complete(&[written], &told);
 }
 
 #[test]

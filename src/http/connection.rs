@@ -18,10 +18,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
+#[cfg(feature = "tls")]
+use tokio_rustls::server::TlsStream;
 
 use super::front::Front;
+use super::lanes::Lanes;
 use super::limits::Limits;
 use super::patience::Patience;
+use super::pulse::{Company, Pulse};
 #[cfg(feature = "tls")]
 use super::tls::Tls;
 
@@ -91,34 +95,51 @@ impl Door {
 
 /// What all connections share.
 #[derive(Clone)]
-struct House {
-    front: Arc<Front>,
-    limits: Arc<Limits>,
-    stopped: watch::Receiver<bool>,
-    /// Room for connections.
-    room: Arc<Semaphore>,
+pub(super) struct House {
+    pub(super) front: Arc<Front>,
+    pub(super) limits: Arc<Limits>,
+    pub(super) stopped: watch::Receiver<bool>,
 }
 
-/// Serves at all doors until `stopped` says so, then lets what is under way end.
-pub(super) async fn serve(
-    doors: Vec<OpenDoor>,
-    front: Arc<Front>,
-    limits: Limits,
-    stopped: watch::Receiver<bool>,
-) {
-    let room = Arc::new(Semaphore::new(limits.connections.clamp(1, Semaphore::MAX_PERMITS)));
-    let house = House { front, limits: Arc::new(limits), stopped, room };
+/// A connection that was taken, and its place among those that may be open.
+pub(super) struct Arrival {
+    stream: std::net::TcpStream,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
+    _place: OwnedSemaphorePermit,
+}
+
+#[cfg(test)]
+impl Arrival {
+    /// One without TLS that takes no other's place.
+    pub(super) fn of(stream: std::net::TcpStream) -> Self {
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("nobody else has it");
+        Self {
+            stream,
+            #[cfg(feature = "tls")]
+            tls: None,
+            _place: place,
+        }
+    }
+}
+
+/// Takes connections at all doors until the server stops, and hands each to a lane.
+pub(super) async fn attend(doors: Vec<OpenDoor>, house: House, lanes: Lanes) {
+    let room = Semaphore::new(house.limits.connections.clamp(1, Semaphore::MAX_PERMITS));
+    let (room, lanes) = (Arc::new(room), Arc::new(lanes));
     let mut tasks = JoinSet::new();
     for door in doors {
-        tasks.spawn(attend(door, house.clone()));
+        tasks.spawn(attend_one(door, house.stopped.clone(), Arc::clone(&room), Arc::clone(&lanes)));
     }
     while tasks.join_next().await.is_some() {}
 }
 
-/// Takes connections at one door.
-async fn attend(door: OpenDoor, mut house: House) {
-    let mut connections = JoinSet::new();
-    let House { room, limits, .. } = house.clone();
+async fn attend_one(
+    door: OpenDoor,
+    mut stopped: watch::Receiver<bool>,
+    room: Arc<Semaphore>,
+    lanes: Arc<Lanes>,
+) {
     loop {
         let accepted = async {
             let place = Arc::clone(&room).acquire_owned().await.expect("the semaphore is never closed");
@@ -126,27 +147,25 @@ async fn attend(door: OpenDoor, mut house: House) {
         };
         tokio::select! {
             biased;
-            () = stop(&mut house.stopped) => break,
-            Some(_) = connections.join_next() => {}
+            () = stop(&mut stopped) => return,
             (accepted, place) = accepted => match accepted {
                 Ok((stream, _)) => {
                     prepare(&stream);
-                    #[cfg(feature = "tls")]
-                    if let Some(tls) = &door.tls {
-                        connections.spawn(shake_hands(tls.clone(), stream, house.clone(), place));
-                        continue;
+                    // One that cannot be taken off this runtime is closed, as one that has broken.
+                    if let Ok(stream) = stream.into_std() {
+                        lanes.take(Arrival {
+                            stream,
+                            #[cfg(feature = "tls")]
+                            tls: door.tls.clone(),
+                            _place: place,
+                        });
                     }
-                    connections.spawn(converse(stream, house.clone(), place));
                 }
                 Err(error) if is_of_one(&error) => {}
                 Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
             },
         }
     }
-    drop(door);
-    let ended = async { while connections.join_next().await.is_some() {} };
-    // What takes longer is cut off when the set is dropped.
-    let _ = tokio::time::timeout(limits.stop_timeout, ended).await;
 }
 
 /// Whether an error is of the connection that was to be accepted, and not of the listener.
@@ -162,17 +181,27 @@ fn prepare(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
 }
 
-/// Agrees on keys with a client, then answers it.
-#[cfg(feature = "tls")]
-async fn shake_hands(tls: Tls, stream: TcpStream, mut house: House, place: OwnedSemaphorePermit) {
-    let limit = house.limits.head_timeout.min(HANDSHAKE_MAX);
-    tokio::select! {
-        () = stop(&mut house.stopped) => {}
-        agreed = tokio::time::timeout(limit, tls.acceptor().accept(stream)) => {
-            if let Ok(Ok(stream)) = agreed {
-                converse(stream, house.clone(), place).await;
-            }
+/// Serves a connection to its end, on the runtime that this runs on.
+pub(super) async fn serve(arrival: Arrival, house: House, pulse: Option<Arc<Pulse>>) {
+    let Ok(stream) = TcpStream::from_std(arrival.stream) else { return };
+    #[cfg(feature = "tls")]
+    if let Some(tls) = &arrival.tls {
+        if let Some(stream) = shake_hands(tls, stream, &house).await {
+            converse(stream, house, pulse).await;
         }
+        return;
+    }
+    converse(stream, house, pulse).await;
+}
+
+/// Agrees on keys with a client.
+#[cfg(feature = "tls")]
+async fn shake_hands(tls: &Tls, stream: TcpStream, house: &House) -> Option<TlsStream<TcpStream>> {
+    let limit = house.limits.head_timeout.min(HANDSHAKE_MAX);
+    let mut stopped = house.stopped.clone();
+    tokio::select! {
+        () = stop(&mut stopped) => None,
+        agreed = tokio::time::timeout(limit, tls.acceptor().accept(stream)) => agreed.ok()?.ok(),
     }
 }
 
@@ -185,12 +214,20 @@ pub(super) async fn stop(stopped: &mut watch::Receiver<bool>) {
 async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
     house: House,
-    _place: OwnedSemaphorePermit,
+    pulse: Option<Arc<Pulse>>,
 ) {
-    let House { front, limits, mut stopped, .. } = house;
+    let House { front, limits, mut stopped } = house;
+    let pulse = pulse.map(|pulse| (pulse.asker(), pulse));
     let service = service_fn(move |request: Request<Incoming>| {
-        let front = Arc::clone(&front);
-        async move { Ok::<_, Infallible>(front.handle(request.map(Body::new)).await) }
+        let (front, pulse) = (Arc::clone(&front), pulse.clone());
+        async move {
+            let company = pulse.as_ref().map_or(Company::Others, |(asker, pulse)| pulse.asked(*asker));
+            let answer = front.handle(request.map(Body::new), company).await;
+            if let (Company::Nobody, Some((_, pulse))) = (company, pulse) {
+                pulse.answered();
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     let stream = TokioIo::new(Patience::new(stream, limits.write_timeout));
     let connection = http1::Builder::new()

@@ -17,6 +17,7 @@ use super::cors::Cors;
 use super::keys::Written;
 use super::limits::Limits;
 use super::metrics::Metrics;
+use super::pulse::Company;
 use super::refusal::Refusal;
 use super::respond::{self, Answer};
 use super::stats::Stats;
@@ -158,8 +159,8 @@ impl Front {
         }
     }
 
-    /// Answers one request.
-    pub(super) async fn handle(&self, request: Request<Body>) -> Answer {
+    /// Answers one request of somebody in this company.
+    pub(super) async fn handle(&self, request: Request<Body>, company: Company) -> Answer {
         let (parts, body) = request.into_parts();
         let Some(path) = url::decode_path(parts.uri.path()) else {
             return broken_path();
@@ -167,14 +168,14 @@ impl Front {
         let mut answer = if parts.method == Method::OPTIONS {
             Response::new(Body::empty())
         } else {
-            self.route(&parts, path, body).await
+            self.route(&parts, path, body, company).await
         };
         self.cors.apply(&parts.headers, answer.headers_mut());
         self.counters.count(&parts.method, answer.status());
         answer
     }
 
-    async fn route(&self, parts: &Parts, path: Cow<'_, [u8]>, body: Body) -> Answer {
+    async fn route(&self, parts: &Parts, path: Cow<'_, [u8]>, body: Body, company: Company) -> Answer {
         if parts.method != Method::CONNECT
             && let Some(clean) = url::cleaned(&path)
         {
@@ -183,7 +184,7 @@ impl Front {
         if let Some(key) = path.strip_prefix(b"/v2/keys")
             && (key.is_empty() || key.starts_with(b"/"))
         {
-            return self.keys(parts, key, body).await;
+            return self.keys(parts, key, body, company).await;
         }
         if let Some(rest) = path.strip_prefix(b"/v2/members")
             && (rest.is_empty() || rest.starts_with(b"/"))

@@ -10,9 +10,9 @@
 //! ```
 //!
 //! ```text
-//!   Server ─► connection ─► front ─┬─► keys      request ─► read, write or watch ─► event
-//!   builds    bounds         routes ├─► auth      who may do what
-//!                                   └─► others    members, statistics, health
+//!   Server ─► lanes ─► connection ─► front ─┬─► keys      request ─► read, write or watch ─► event
+//!   builds    threads  bounds        routes ├─► auth      who may do what
+//!                                           └─► others    members, statistics, health
 //! ```
 //! What goes over the wire is etcd 3.4's to the byte: field order, escapes, statuses, headers, quirks. Three things are
 //! different, on purpose:
@@ -31,6 +31,7 @@ mod form;
 mod front;
 mod json;
 mod keys;
+mod lanes;
 mod limits;
 mod members;
 mod membership;
@@ -39,6 +40,7 @@ mod moment;
 mod names;
 mod others;
 mod patience;
+mod pulse;
 mod refusal;
 mod respond;
 mod server;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZero;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
@@ -10,11 +11,14 @@ use axum::body::Body;
 use axum::http::Request;
 use tokio::runtime::{self, Runtime};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
-use super::connection::{self, Door};
+use super::connection::{self, Door, House, OpenDoor};
 use super::cors::Cors;
 use super::front::{Front, Profile};
+use super::lanes::{Lane, Lanes};
 use super::limits::Limits;
+use super::pulse::{Company, Pulse};
 use crate::store::Store;
 
 /// A server of etcd's v2 API over a [`Store`]: say how, then [`start`](Server::start) it on a runtime of its own,
@@ -107,7 +111,11 @@ impl Server {
         self
     }
 
-    /// Serves on a runtime of its own until what is returned is stopped or dropped.
+    /// Serves on threads of its own, one for each that the system runs at once, until what is returned is stopped or
+    /// dropped.
+    ///
+    /// A client that is alone is answered quickest here: while it asks again within some 30 us, the thread that serves it
+    /// does not go to sleep.
     ///
     /// # Errors
     ///
@@ -115,14 +123,23 @@ impl Server {
     pub fn start(self) -> io::Result<Running> {
         let addresses = self.addresses()?;
         let (stop, stopped) = watch::channel(false);
-        let runtime =
-            runtime::Builder::new_multi_thread().enable_all().thread_name("spinney-http").build()?;
-        // Listeners are handed to the runtime here, so that what is wrong with them is told to the caller.
-        let serving = runtime.block_on(async { self.open(stopped) })?;
-        let thread = thread::Builder::new()
-            .name("spinney-http".to_owned())
-            .spawn(move || serve_on(&runtime, serving))?;
-        Ok(Running { stop: Stopper(stop), thread: Some(thread), addresses })
+        let runtimes = (0..threads()).map(|_| runtime_of_one()).collect::<io::Result<Vec<_>>>()?;
+        // Listeners are handed to a runtime here, so that what is wrong with them is told to the caller.
+        let Opened { doors, house, lanes, entrances } =
+            runtimes[0].block_on(async { self.open(stopped, runtimes.len()) })?;
+        // The first thread attends to the doors, too.
+        let mut attending = Some(connection::attend(doors, house.clone(), entrances));
+        let (shared, mut threads) = (Arc::default(), Vec::new());
+        for (runtime, lane) in runtimes.into_iter().zip(lanes) {
+            let serving = lane.serve(house.clone(), Some(Pulse::new(&shared)));
+            let attending = attending.take();
+            let run = move || match attending {
+                None => runtime.block_on(serving),
+                Some(attending) => runtime.block_on(async { _ = tokio::join!(attending, serving) }),
+            };
+            threads.push(thread::Builder::new().name("spinney-http".to_owned()).spawn(run)?);
+        }
+        Ok(Running { stop: Stopper(stop), threads, addresses })
     }
 
     /// Serves on the runtime of the caller, which is tokio's with I/O and time enabled, until `until` is over and
@@ -141,7 +158,10 @@ impl Server {
     /// ```
     pub async fn run(self, until: impl Future<Output = ()>) -> io::Result<()> {
         let (stop, stopped) = watch::channel(false);
-        let serving = self.open(stopped)?;
+        let Opened { doors, house, lanes, entrances } = self.open(stopped, 1)?;
+        let attending = connection::attend(doors, house.clone(), entrances);
+        let lanes = lanes.into_iter().map(|lane| lane.serve(house.clone(), None)).collect::<JoinSet<_>>();
+        let serving = async { _ = tokio::join!(attending, lanes.join_all()) };
         let stopping = async move {
             until.await;
             let _ = stop.send(true);
@@ -169,7 +189,7 @@ impl Server {
         let front = Arc::new(self.front(None));
         Router::new().fallback(move |request: Request<Body>| {
             let front = Arc::clone(&front);
-            async move { front.handle(request).await }
+            async move { front.handle(request, Company::Others).await }
         })
     }
 
@@ -180,20 +200,18 @@ impl Server {
         self.doors.iter().map(Door::address).collect()
     }
 
-    /// Begins to listen; what is returned serves until `stopped` says so.
-    fn open(
-        mut self,
-        stopped: watch::Receiver<bool>,
-    ) -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    /// Begins to listen, on the runtime that this runs on. Nothing is served before the parts are run.
+    fn open(mut self, stopped: watch::Receiver<bool>, lanes: usize) -> io::Result<Opened> {
         let urls = self.addresses()?.into_iter().zip(&self.doors).map(|(address, door)| door.url(address));
         if self.client_urls.is_empty() {
             self.client_urls = urls.collect();
         }
         let doors = std::mem::take(&mut self.doors);
-        let listening = doors.into_iter().map(Door::open).collect::<io::Result<Vec<_>>>()?;
-        let limits = self.limits.clone();
+        let doors = doors.into_iter().map(Door::open).collect::<io::Result<Vec<_>>>()?;
+        let limits = Arc::new(self.limits.clone());
         let front = Arc::new(self.front(Some(stopped.clone())));
-        Ok(connection::serve(listening, front, limits, stopped))
+        let (entrances, lanes) = Lanes::new(lanes);
+        Ok(Opened { doors, house: House { front, limits, stopped }, lanes, entrances })
     }
 
     fn front(self, stop: Option<watch::Receiver<bool>>) -> Front {
@@ -202,8 +220,22 @@ impl Server {
     }
 }
 
-fn serve_on(runtime: &Runtime, serving: impl Future<Output = ()>) {
-    runtime.block_on(serving);
+/// A server that listens: the parts that serve.
+struct Opened {
+    doors: Vec<OpenDoor>,
+    house: House,
+    lanes: Vec<Lane>,
+    entrances: Lanes,
+}
+
+/// How many threads a server has: one for each that the system runs at once.
+fn threads() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+/// A runtime for one thread.
+fn runtime_of_one() -> io::Result<Runtime> {
+    runtime::Builder::new_current_thread().enable_all().thread_name("spinney-http").build()
 }
 
 /// A server that runs, from [`Server::start`]. Dropping it stops the server, and waits until it has.
@@ -211,7 +243,7 @@ fn serve_on(runtime: &Runtime, serving: impl Future<Output = ()>) {
 #[must_use = "dropping it stops the server"]
 pub struct Running {
     stop: Stopper,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
     addresses: Vec<SocketAddr>,
 }
 
@@ -239,7 +271,7 @@ impl Running {
     }
 
     fn join(&mut self) {
-        if let Some(thread) = self.thread.take() {
+        for thread in self.threads.drain(..) {
             // What panicked there has been reported by its thread.
             let _ = thread.join();
         }
@@ -248,7 +280,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if self.thread.is_some() {
+        if !self.threads.is_empty() {
             self.stop.stop();
             self.join();
         }

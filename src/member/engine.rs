@@ -59,6 +59,16 @@ impl Engine {
         }
     }
 
+    /// Writes at once where that is quick, else without waiting for the answer.
+    #[cfg(feature = "http")]
+    pub(crate) fn write_or_submit<T: Outcome>(&self, command: Command) -> Pending<T> {
+        match self {
+            Self::Alone(member) => member.write_or_submit(command),
+            #[cfg(feature = "cluster")]
+            Self::Clustered(member) => member.submit(&command),
+        }
+    }
+
     /// Done when what is read here is the newest there is. A member alone has nothing newer anywhere.
     pub(crate) fn latest<T: Outcome>(&self) -> Option<Pending<T>> {
         match self {

@@ -38,7 +38,7 @@ mod sync;
 mod turn;
 
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -64,6 +64,8 @@ use clock::Clock;
 #[cfg(feature = "cluster")]
 pub(crate) use cluster::{ClusterSettings, Clustered, Head, PeerFacts};
 pub(crate) use engine::Engine;
+#[cfg(feature = "http")]
+use keeper::Log;
 pub(crate) use keeper::LogFacts;
 pub(crate) use pending::Answer;
 pub(crate) use pending::sealed::FromWritten;
@@ -77,6 +79,9 @@ use turn::{Crank, Proposal, Reply};
 
 /// How long the worker leaves expiry alone when the log had no room for it.
 const EXPIRY_PAUSE: Duration = Duration::from_millis(500);
+
+/// A turn that takes no longer than this, in the clock's milliseconds, is quick.
+const QUICK: Duration = Duration::from_millis(2);
 
 /// Readers get their turn after so many small steps of looking at timers, or of letting go what is due.
 const STEPS_PER_LOCK: usize = 256;
@@ -105,6 +110,8 @@ pub(crate) struct Member {
     /// How far the tree has applied the log, and in which term.
     applied: AtomicU64,
     term: AtomicU64,
+    /// Whether the last turn was over soon enough for a thread that has other things to do.
+    is_quick: AtomicBool,
     /// How many nodes have expired since the member was opened.
     expired: AtomicU64,
     callbacks: Arc<Callbacks>,
@@ -148,6 +155,21 @@ impl Member {
             Ok(()) => Pending::new(slot, Some(Arc::clone(&self.callbacks))),
             Err(Closed) => Pending::answered(Err(Error::Closed)),
         }
+    }
+
+    /// As [`Member::submit`], but writes at once, on this thread, where nobody else is at it and turns have been quick of
+    /// late.
+    #[cfg(feature = "http")]
+    pub(crate) fn write_or_submit<T: Outcome>(&self, command: Command) -> Pending<T> {
+        if self.is_quick.load(Ordering::Relaxed)
+            && let Some(mut crank) = self.round.try_crank()
+            && !crank.log.as_ref().is_some_and(Log::is_over_limit)
+            && self.round.is_idle(&mut crank) == Ok(true)
+        {
+            crank.batch.push(Proposal::new(command, Reply::turner()));
+            return Pending::answered(self.turn(&mut crank).expect("a turn answers all it took"));
+        }
+        self.submit(command)
     }
 
     fn add(&self, proposal: Proposal) -> Result<(), Closed> {

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use crossbeam_utils::sync::ShardedLock;
 use parking_lot::{Condvar, Mutex};
@@ -117,6 +117,7 @@ impl Member {
             expire_after: AtomicU64::new(0),
             applied: AtomicU64::new(0),
             term: AtomicU64::new(0),
+            is_quick: AtomicBool::new(true),
             expired: AtomicU64::new(0),
             callbacks: Arc::default(),
             threads: Mutex::default(),

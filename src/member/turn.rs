@@ -11,7 +11,7 @@ use parking_lot::MutexGuard;
 use super::keeper::Log;
 use super::pending::{Answer, Written};
 use super::slot::Slot;
-use super::{EXPIRY_PAUSE, Member, STEPS_PER_LOCK};
+use super::{EXPIRY_PAUSE, Member, QUICK, STEPS_PER_LOCK};
 use crate::codec;
 use crate::entry::{Entry, EntryId, Payload, WriteSet};
 use crate::error::Error;
@@ -124,7 +124,7 @@ impl Crank {
 impl Member {
     /// Writes the batch: all of it with one sync. Returns the answer to the turner's own write, if it had one.
     pub(super) fn turn(&self, crank: &mut Crank) -> Option<Answer> {
-        let mut own = None;
+        let (mut own, began) = (None, self.now());
         self.admit(crank, &mut own);
         if !crank.batch.is_empty() {
             let payloads = crank.batch.iter().map(|write| Arc::clone(&write.payload)).collect();
@@ -132,6 +132,7 @@ impl Member {
             self.step(crank, Input::Propose(payloads), &mut own);
         }
         self.keep(crank);
+        self.is_quick.store(self.now().since(began) <= QUICK, Ordering::Relaxed);
         own
     }
 

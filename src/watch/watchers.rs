@@ -1,6 +1,6 @@
 //! The watchers of a hub, found by the path of what changed.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ops::Bound;
 
 use super::filter::{Filter, is_hidden, removes_directory};
@@ -24,15 +24,16 @@ pub(super) struct Watchers {
     count: usize,
 }
 
-/// The watchers of one key, apart: a change further down concerns the recursive ones alone.
+/// The watchers of one key, apart: a change further down concerns the recursive ones alone. Those that came first, and
+/// are told first, often go first: that moves no others.
 #[derive(Debug, Default)]
 struct AtKey {
-    plain: Vec<Watcher>,
-    recursive: Vec<Watcher>,
+    plain: VecDeque<Watcher>,
+    recursive: VecDeque<Watcher>,
 }
 
 impl AtKey {
-    fn list(&mut self, recursive: bool) -> &mut Vec<Watcher> {
+    fn list(&mut self, recursive: bool) -> &mut VecDeque<Watcher> {
         if recursive { &mut self.recursive } else { &mut self.plain }
     }
 
@@ -51,7 +52,7 @@ impl Watchers {
         let key = &watcher.filter.key;
         self.sorted.insert(key.clone());
         let at_key = self.by_key.entry(key.clone()).or_default();
-        at_key.list(watcher.filter.recursive).push(watcher);
+        at_key.list(watcher.filter.recursive).push_back(watcher);
         self.count += 1;
     }
 
@@ -67,7 +68,7 @@ impl Watchers {
         let at_key = self.by_key.get_mut(&filter.key)?;
         let list = at_key.list(filter.recursive);
         let at = list.binary_search_by_key(&id, |watcher| watcher.id).ok()?;
-        let watcher = list.remove(at);
+        let watcher = list.remove(at)?;
         if at_key.plain.is_empty() && at_key.recursive.is_empty() {
             self.by_key.remove(&filter.key);
             self.sorted.remove(&filter.key);

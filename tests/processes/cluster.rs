@@ -193,6 +193,17 @@ impl Cluster {
         Some(json(&reply)["node"]["value"].as_str()?.to_owned())
     }
 
+    /// Writes what nothing follows, and says at which index it was: so far watchers are to be told.
+    ///
+    /// It goes through each of the members. What a caller gave up may still be on its way there, and is done before.
+    pub(crate) fn set_last(&self, members: &[usize]) -> u64 {
+        for &member in members {
+            wait_until("the end marker", || self.set(member, "/end", "1"));
+        }
+        let end = self.ask(members[0], "GET", "/v2/keys/end?quorum=true", None).unwrap();
+        json(&end)["node"]["modifiedIndex"].as_u64().unwrap()
+    }
+
     pub(crate) fn set(&self, member: usize, key: &str, value: &str) -> bool {
         let form = format!("value={value}");
         let reply = self.ask(member, "PUT", &format!("/v2/keys{key}"), Some(&form));

@@ -5,7 +5,6 @@ use std::thread;
 
 use crate::cluster::{Cluster, json};
 use crate::load::{Alarm, Caller, Ending, Load, PAUSE, Said};
-use crate::support::wait_until;
 use crate::watchers;
 
 const COUNTERS: usize = 4;
@@ -97,9 +96,7 @@ fn members_are_restarted_one_by_one_and_each_write_is_done_once() {
         load.progress(PROGRESS, "after all");
         drop(ending);
         let counted: Vec<_> = counters.into_iter().map(|counter| counter.join().unwrap()).collect();
-        wait_until("the end marker", || cluster.set(0, "/end", "1"));
-        let end = cluster.ask(0, "GET", "/v2/keys/end?quorum=true", None).unwrap();
-        last.set(json(&end)["node"]["modifiedIndex"].as_u64().unwrap()).unwrap();
+        last.set(cluster.set_last(&[0, 1, 2])).unwrap();
         (counted, watcher.join().unwrap())
     });
 

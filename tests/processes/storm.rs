@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::cluster::{Cluster, json};
+use crate::cluster::Cluster;
 use crate::load::{Acknowledged, Ending, Load};
 use crate::registers::{self, Registers};
 use crate::support::{Random, wait_until};
@@ -37,6 +37,8 @@ enum Blow {
     KillAll,
     /// SIGSTOP, and SIGCONT once others go on without.
     Stop,
+    /// SIGSTOP of one that follows, who has much to catch up with.
+    Nap,
     /// All links to others are cut.
     CutOff,
     /// What it says does not reach anybody, who all reach it.
@@ -54,11 +56,12 @@ enum Blow {
 }
 
 impl Blow {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Kill,
         Self::CutOff,
         Self::Stop,
         Self::Mute,
+        Self::Nap,
         Self::Corrupt,
         Self::Flap,
         Self::Deaf,
@@ -84,7 +87,7 @@ fn storm(count: usize) {
     println!("chance begins with {seed}");
     let mut random = Random(seed);
     let mut cluster = Cluster::linked(count);
-    let addresses = cluster.addresses();
+    let (all, addresses) = ((0..count).collect::<Vec<_>>(), cluster.addresses());
     // One watcher at each member, and one that goes from member to member.
     let load = Load::new(addresses.clone(), count + 1);
     let registers = Registers::default();
@@ -113,15 +116,13 @@ fn storm(count: usize) {
         let written: Vec<_> = writers.into_iter().map(|writer| writer.join().unwrap()).collect();
         let histories: Vec<_> = users.into_iter().map(|user| user.join().unwrap()).collect();
         // Nothing is under way any more: what a quorum has now is all there will be.
-        wait_until("the end marker", || cluster.set(0, "/end", "1"));
-        let end = cluster.ask(0, "GET", "/v2/keys/end?quorum=true", None).unwrap();
-        last.set(json(&end)["node"]["modifiedIndex"].as_u64().unwrap()).unwrap();
+        last.set(cluster.set_last(&all)).unwrap();
         let told: Vec<_> = watchers.into_iter().map(|watcher| watcher.join().unwrap()).collect();
         (written, histories, told)
     });
 
     assert!(told.windows(2).all(|pair| pair[0] == pair[1]), "watchers were told different things");
-    are_equal(&cluster, &told[0]);
+    are_equal(&cluster, &all, &told[0]);
     are_complete(&written, &told[0]);
     registers::check(histories, &told[0]);
     println!("{} changes, {} connections", told[0].len(), cluster.links().passed());
@@ -169,6 +170,11 @@ fn strike(cluster: &mut Cluster, load: &Load, blow: Blow, random: &mut Random) {
             goes_on_without(cluster);
             struck.iter().for_each(|&member| cluster.signal(member, "CONT"));
         }
+        Blow::Nap => {
+            cluster.signal(second, "STOP");
+            goes_on("during");
+            cluster.signal(second, "CONT");
+        }
         Blow::CutOff => {
             let links = cluster.links();
             links.lines(&struck, &others).chain(links.lines(&others, &struck)).for_each(|line| line.cut());
@@ -209,15 +215,16 @@ fn strike(cluster: &mut Cluster, load: &Load, blow: Blow, random: &mut Random) {
     cluster.links().mend();
 }
 
-/// All members have the same, to the byte, and it is what watchers were told.
-fn are_equal(cluster: &Cluster, told: &[Told]) {
+/// These members have the same, to the byte, and it is what watchers were told.
+pub(crate) fn are_equal(cluster: &Cluster, members: &[usize], told: &[Told]) {
     let everything = "/v2/keys/?recursive=true&quorum=true";
-    let all: Vec<_> = (0..cluster.members.len())
-        .map(|member| cluster.ask(member, "GET", everything, None).unwrap())
+    let all: Vec<_> = members
+        .iter()
+        .map(|&member| cluster.ask(member, "GET", everything, None).unwrap())
         .map(|reply| (reply.head.status, reply.head.header("X-Etcd-Index").unwrap().to_owned(), reply.body))
         .collect();
     assert_eq!((all[0].0, all[0].1.as_str()), (200, told.len().to_string().as_str()));
-    for (member, had) in all.iter().enumerate() {
+    for (member, had) in members.iter().zip(&all) {
         assert_eq!(had, &all[0], "member {member} differs");
     }
     let mut there = BTreeMap::new();
@@ -236,7 +243,7 @@ fn files(node: &Value, found: &mut BTreeMap<String, (String, u64)>) {
 }
 
 /// Every in-order key that was acknowledged is there, once, and in its client's order.
-fn are_complete(written: &[Vec<Acknowledged>], told: &[Told]) {
+pub(crate) fn are_complete(written: &[Vec<Acknowledged>], told: &[Told]) {
     let queue: Vec<_> = told.iter().filter(|told| told.key.starts_with("/queue/")).collect();
     let kept: BTreeMap<_, _> = queue.iter().map(|told| (told.key.as_str(), *told)).collect();
     let values: BTreeSet<_> = queue.iter().map(|told| &told.value).collect();

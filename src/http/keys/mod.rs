@@ -5,7 +5,8 @@
 //!             (the first thing that is wrong answers)    ├─► write ─► submitted, awaited ───► change
 //!                                                        └─► watch ─► history ─► open body ─► changes
 //! ```
-//! No thread waits in here: a write is awaited, a watch is a body that is polled.
+//! No thread waits in here: a write is awaited, a watch is a body that is polled. (For a client that is alone, see
+//! `pulse`, the thread may do a write itself.)
 
 pub(super) mod event;
 mod request;
@@ -20,6 +21,7 @@ use axum::http::{Method, StatusCode};
 
 use super::form::{self, Parameters};
 use super::front::Front;
+use super::pulse::Company;
 use super::refusal::{self, Refusal};
 use super::respond::{self, Answer, X_ETCD_CLUSTER_ID, X_ETCD_INDEX, X_RAFT_INDEX, X_RAFT_TERM};
 use super::stats::Kind;
@@ -39,12 +41,12 @@ const LISTING_MAX: usize = 500;
 
 impl Front {
     /// Answers a request to the key at `path`: what follows `/v2/keys`, decoded.
-    pub(super) async fn keys(&self, parts: &Parts, path: &[u8], body: Body) -> Answer {
+    pub(super) async fn keys(&self, parts: &Parts, path: &[u8], body: Body, company: Company) -> Answer {
         if let Some(answer) = respond::unless_allowed(&parts.method, METHODS) {
             return answer;
         }
         let answer = match self.ask(parts, path, body).await {
-            Ok(asked) => self.answer(asked).await,
+            Ok(asked) => self.answer(asked, company).await,
             Err(refusal) => Err(refusal),
         };
         let mut answer = answer.unwrap_or_else(|refusal| {
@@ -80,7 +82,7 @@ impl Front {
         self.body(body).await.map_err(|cause| Refusal::bad_request(210, cause))
     }
 
-    async fn answer(&self, asked: Asked) -> Result<Answer, Refusal> {
+    async fn answer(&self, asked: Asked, company: Company) -> Result<Answer, Refusal> {
         match asked {
             Asked::Get { key, recursive, latest } => {
                 if latest && let Some(latest) = self.store().latest() {
@@ -92,7 +94,7 @@ impl Front {
                 Ok(self.node(StatusCode::OK, body, index))
             }
             Asked::Watch(asking) => self.watch(asking),
-            Asked::Write { command, no_value } => self.write(command, no_value).await,
+            Asked::Write { command, no_value } => self.write(command, no_value, company).await,
         }
     }
 
@@ -105,9 +107,13 @@ impl Front {
         }
     }
 
-    async fn write(&self, command: Command, no_value: bool) -> Result<Answer, Refusal> {
+    async fn write(&self, command: Command, no_value: bool, company: Company) -> Result<Answer, Refusal> {
         let (kind, condition) = (kind_of(&command), condition_of(&command).cloned());
-        let outcome = self.store().submit(command).await;
+        let pending = match company {
+            Company::Nobody => self.store().write_or_submit(command),
+            Company::Others => self.store().submit(command),
+        };
+        let outcome = pending.await;
         self.stats().count_write(kind, &outcome);
         let change = outcome.map_err(|error| match &condition {
             Some(condition) => refusal::of_condition(error, condition),
