@@ -8,7 +8,7 @@ use super::{Builder, Store};
 use crate::entry::Contact;
 use crate::error::Error;
 use crate::member::{Clustered, Head, PeerFacts};
-use crate::raft::{Change, Denied, Granted, Request, Role};
+use crate::raft::{Change, Denied, Granted, Request, Role, Stop};
 use crate::types::{ClusterId, LogIndex, MemberId, Term};
 
 /// What makes a store a member of a cluster. A directory belongs to its member: when it is opened again, it is who it was,
@@ -276,6 +276,13 @@ impl Cluster {
     /// [`Error::NoLeader`] and [`Error::Unavailable`] when the leader could not be asked.
     pub fn remove(&self, member: MemberId) -> Result<(), Error> {
         self.change(Change::Remove(member)).map(drop)
+    }
+
+    /// Whether this member was removed, as far as it has been told: it takes no part any more, for good. What is in its
+    /// directory is of use to nobody; wiped, it may join as a new member.
+    #[must_use]
+    pub fn is_removed(&self) -> bool {
+        self.head().stopped == Some(Stop::Removed)
     }
 
     /// Tells all where a member is reached.
