@@ -18,6 +18,7 @@ struct Trio {
     directories: Vec<TempDir>,
     peers: Vec<(String, String)>,
     stores: Vec<Option<Store>>,
+    has_leases: bool,
 }
 
 /// Addresses that are free now: the listeners are closed when all are known.
@@ -28,12 +29,17 @@ fn free_addresses(count: usize) -> Vec<String> {
 
 impl Trio {
     fn new() -> Self {
+        Self::found(false)
+    }
+
+    fn found(has_leases: bool) -> Self {
         let peers: Vec<_> =
             (1..).zip(free_addresses(3)).map(|(n, address)| (format!("n{n}"), address)).collect();
         let mut trio = Self {
             directories: (0..3).map(|_| directory()).collect(),
             peers,
             stores: vec![None, None, None],
+            has_leases,
         };
         (0..3).for_each(|n| trio.open(n));
         trio
@@ -42,6 +48,7 @@ impl Trio {
     fn open(&mut self, n: usize) {
         let (name, address) = self.peers[n].clone();
         let builder = Store::builder().dir(self.directories[n].path()).member(name).listen(address);
+        let builder = if self.has_leases { builder.leases() } else { builder };
         self.stores[n] = Some(builder.peers(self.peers.clone()).open().unwrap());
     }
 
@@ -170,4 +177,29 @@ fn a_store_alone_grows_to_three_while_it_is_written_to() {
     assert!(matches!(alone, Err(Error::InvalidSetting { setting: "listen", .. })), "it has no say alone");
     others[1].set("/after", "1").unwrap();
     assert_eq!(others[0].get_latest("/after").unwrap().text(), Some("1"));
+}
+
+#[test]
+fn a_lease_ends_with_those_who_promised_it() {
+    let mut trio = Trio::found(true);
+    let leader = trio.leader();
+    trio.store(leader).set("/a", "1").unwrap();
+    for n in 0..1_000 {
+        // Whoever leads answers alone; the others ask.
+        assert_eq!(trio.store(n % 3).get_latest("/a").unwrap().text(), Some("1"));
+    }
+
+    trio.stores[leader] = None;
+    let next = (leader + 1) % 3;
+    trio.store(next).set("/a", "2").unwrap();
+    for store in trio.running() {
+        assert_eq!(store.get_latest("/a").unwrap().text(), Some("2"));
+    }
+
+    let alone = trio.leader();
+    let other = if alone == next { (leader + 2) % 3 } else { next };
+    trio.stores[other] = None;
+    // What was promised is over before the shortest election timeout is.
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(matches!(trio.store(alone).get_latest("/a"), Err(Error::Unavailable { .. })));
 }

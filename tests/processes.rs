@@ -15,12 +15,16 @@ mod linear;
 mod links;
 #[path = "processes/load.rs"]
 mod load;
+#[path = "processes/proxy.rs"]
+mod proxy;
 #[path = "processes/readme.rs"]
 mod readme;
 #[path = "processes/recovery.rs"]
 mod recovery;
 #[path = "processes/registers.rs"]
 mod registers;
+#[path = "processes/removal.rs"]
+mod removal;
 #[path = "processes/rolling.rs"]
 mod rolling;
 #[path = "processes/storm.rs"]

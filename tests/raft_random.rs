@@ -288,7 +288,7 @@ fn lie(me: MemberId, (kind, a, b, number): Draw) -> Input {
                 _ => AppendOutcome::Missing { prev: LogIndex::new(value(0)), hint: id(8) },
             },
             round: value(16),
-            clock: Timestamp::new(value(24)),
+            promised: Timestamp::new(value(24)),
             room: value(28),
         },
         13 => Message::Forward {

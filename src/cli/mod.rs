@@ -3,17 +3,19 @@
 //! ```text
 //!   run ─► args ─► commands ─┬─► session ─► client ─► a server, over HTTP
 //!          words, clap       ├─► serve ─► http, a store
+//!                            ├─► proxy ─► http, members of a cluster
 //!                            └─► output, failure: what is shown, and the exit code
 //! ```
 //!
 //! The commands that etcdctl has are etcdctl's to the byte: the same requests, the same output on stdout and stderr, the
-//! same exit codes. The rest (`serve`, `recover`, `tree`, `edit`, `export`, `import`, `completions`) is Spinney's own.
+//! same exit codes. The rest (`serve`, `proxy`, `recover`, `tree`, `edit`, `export`, `import`, `completions`) is Spinney's own.
 
 mod args;
 mod client;
 mod commands;
 mod failure;
 mod output;
+mod proxy;
 mod serve;
 mod session;
 
@@ -76,6 +78,7 @@ fn dispatch(arguments: Arguments, notes: &[String]) -> Result<(), Failure> {
     let session = Session::new(arguments.global);
     match command {
         Command::Serve(settings) => serve::run(&settings, notes),
+        Command::Proxy(proxy) => proxy::run(&session, &proxy),
         Command::Get(get) => commands::read::get(&session, &get),
         Command::Ls(ls) => commands::read::ls(&session, &ls),
         Command::Tree(tree) => commands::tree::run(&session, &tree),

@@ -85,11 +85,19 @@ impl Session {
         Ok(Cluster::new(transport, endpoints))
     }
 
-    fn endpoints(&self) -> Result<Vec<Endpoint>, Failure> {
+    /// The URLs of servers that were named, if any were.
+    pub(crate) fn named_endpoints(&self) -> Option<&str> {
         let Global { endpoints, endpoint, peers, .. } = &self.global;
-        let given = [endpoints, endpoint, peers].into_iter().flatten().find(|urls| !urls.is_empty());
-        let urls = given.map_or(ENDPOINTS, |urls| urls.as_str());
-        urls.split(',').map(|url| Endpoint::parse(url).map_err(Failure::plain)).collect()
+        let given = [endpoints, endpoint, peers].into_iter().flatten();
+        given.map(String::as_str).find(|urls| !urls.is_empty())
+    }
+
+    fn endpoints(&self) -> Result<Vec<Endpoint>, Failure> {
+        self.named_endpoints()
+            .unwrap_or(ENDPOINTS)
+            .split(',')
+            .map(|url| Endpoint::parse(url).map_err(Failure::plain))
+            .collect()
     }
 
     fn credentials(&self) -> Result<Option<Credentials>, Failure> {

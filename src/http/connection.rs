@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,11 +21,11 @@ use tokio::task::JoinSet;
 #[cfg(feature = "tls")]
 use tokio_rustls::server::TlsStream;
 
-use super::front::Front;
 use super::lanes::Lanes;
 use super::limits::Limits;
 use super::patience::Patience;
 use super::pulse::{Company, Pulse};
+use super::respond::Answer;
 #[cfg(feature = "tls")]
 use super::tls::Tls;
 
@@ -93,12 +93,27 @@ impl Door {
     }
 }
 
+/// Who answers the requests of all connections.
+pub(super) trait Handler: Send + Sync + 'static {
+    /// Answers one request of somebody in this company.
+    fn handle(&self, request: Request<Body>, company: Company) -> impl Future<Output = Answer> + Send;
+}
+
+/// Is over when the server stops.
+pub(super) type Stopping = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// What all connections share.
-#[derive(Clone)]
-pub(super) struct House {
-    pub(super) front: Arc<Front>,
+pub(super) struct House<H> {
+    pub(super) handler: Arc<H>,
     pub(super) limits: Arc<Limits>,
     pub(super) stopped: watch::Receiver<bool>,
+}
+
+impl<H> Clone for House<H> {
+    fn clone(&self) -> Self {
+        let Self { handler, limits, stopped } = self;
+        Self { handler: Arc::clone(handler), limits: Arc::clone(limits), stopped: stopped.clone() }
+    }
 }
 
 /// A connection that was taken, and its place among those that may be open.
@@ -124,7 +139,7 @@ impl Arrival {
 }
 
 /// Takes connections at all doors until the server stops, and hands each to a lane.
-pub(super) async fn attend(doors: Vec<OpenDoor>, house: House, lanes: Lanes) {
+pub(super) async fn attend<H>(doors: Vec<OpenDoor>, house: House<H>, lanes: Lanes) {
     let room = Semaphore::new(house.limits.connections.clamp(1, Semaphore::MAX_PERMITS));
     let (room, lanes) = (Arc::new(room), Arc::new(lanes));
     let mut tasks = JoinSet::new();
@@ -182,7 +197,7 @@ fn prepare(stream: &TcpStream) {
 }
 
 /// Serves a connection to its end, on the runtime that this runs on.
-pub(super) async fn serve(arrival: Arrival, house: House, pulse: Option<Arc<Pulse>>) {
+pub(super) async fn serve<H: Handler>(arrival: Arrival, house: House<H>, pulse: Option<Arc<Pulse>>) {
     let Ok(stream) = TcpStream::from_std(arrival.stream) else { return };
     #[cfg(feature = "tls")]
     if let Some(tls) = &arrival.tls {
@@ -196,7 +211,7 @@ pub(super) async fn serve(arrival: Arrival, house: House, pulse: Option<Arc<Puls
 
 /// Agrees on keys with a client.
 #[cfg(feature = "tls")]
-async fn shake_hands(tls: &Tls, stream: TcpStream, house: &House) -> Option<TlsStream<TcpStream>> {
+async fn shake_hands<H>(tls: &Tls, stream: TcpStream, house: &House<H>) -> Option<TlsStream<TcpStream>> {
     let limit = house.limits.head_timeout.min(HANDSHAKE_MAX);
     let mut stopped = house.stopped.clone();
     tokio::select! {
@@ -211,18 +226,18 @@ pub(super) async fn stop(stopped: &mut watch::Receiver<bool>) {
 }
 
 /// Answers the requests of one connection until it ends.
-async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static, H: Handler>(
     stream: S,
-    house: House,
+    house: House<H>,
     pulse: Option<Arc<Pulse>>,
 ) {
-    let House { front, limits, mut stopped } = house;
+    let House { handler, limits, mut stopped } = house;
     let pulse = pulse.map(|pulse| (pulse.asker(), pulse));
     let service = service_fn(move |request: Request<Incoming>| {
-        let (front, pulse) = (Arc::clone(&front), pulse.clone());
+        let (handler, pulse) = (Arc::clone(&handler), pulse.clone());
         async move {
             let company = pulse.as_ref().map_or(Company::Others, |(asker, pulse)| pulse.asked(*asker));
-            let answer = front.handle(request.map(Body::new), company).await;
+            let answer = handler.handle(request.map(Body::new), company).await;
             if let (Company::Nobody, Some((_, pulse))) = (company, pulse) {
                 pulse.answered();
             }

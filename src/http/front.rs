@@ -1,7 +1,6 @@
 //! The front: what all requests to one server share, and the way from a path to who answers.
 
 use std::borrow::Cow;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -12,7 +11,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::auth::Credentials;
-use super::connection;
+use super::connection::{self, Handler, Stopping};
 use super::cors::Cors;
 use super::keys::Written;
 use super::limits::Limits;
@@ -28,9 +27,6 @@ use crate::wal::Identity;
 
 /// One of the places for those who wait.
 pub(super) type Place = OwnedSemaphorePermit;
-
-/// Is over when the server stops.
-pub(super) type Stopping = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// How the server is known to others.
 #[derive(Clone, Debug)]
@@ -159,22 +155,6 @@ impl Front {
         }
     }
 
-    /// Answers one request of somebody in this company.
-    pub(super) async fn handle(&self, request: Request<Body>, company: Company) -> Answer {
-        let (parts, body) = request.into_parts();
-        let Some(path) = url::decode_path(parts.uri.path()) else {
-            return broken_path();
-        };
-        let mut answer = if parts.method == Method::OPTIONS {
-            Response::new(Body::empty())
-        } else {
-            self.route(&parts, path, body, company).await
-        };
-        self.cors.apply(&parts.headers, answer.headers_mut());
-        self.counters.count(&parts.method, answer.status());
-        answer
-    }
-
     async fn route(&self, parts: &Parts, path: Cow<'_, [u8]>, body: Body, company: Company) -> Answer {
         if parts.method != Method::CONNECT
             && let Some(clean) = url::cleaned(&path)
@@ -198,6 +178,23 @@ impl Front {
             return self.transaction(parts, body).await;
         }
         self.other(&parts.method, &path).await
+    }
+}
+
+impl Handler for Front {
+    async fn handle(&self, request: Request<Body>, company: Company) -> Answer {
+        let (parts, body) = request.into_parts();
+        let Some(path) = url::decode_path(parts.uri.path()) else {
+            return broken_path();
+        };
+        let mut answer = if parts.method == Method::OPTIONS {
+            Response::new(Body::empty())
+        } else {
+            self.route(&parts, path, body, company).await
+        };
+        self.cors.apply(&parts.headers, answer.headers_mut());
+        self.counters.count(&parts.method, answer.status());
+        answer
     }
 }
 

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
-use super::connection::{self, Arrival, House};
+use super::connection::{self, Arrival, Handler, House};
 use super::pulse::Pulse;
 
 /// The ends of all lanes at which connections come in. When it is gone, lanes end as soon as they have served what they
@@ -60,7 +60,7 @@ pub(super) struct Lane {
 
 impl Lane {
     /// Serves what arrives, then lets what is under way end. With a `pulse`, the thread is the lane's own.
-    pub(super) async fn serve(mut self, house: House, pulse: Option<Pulse>) {
+    pub(super) async fn serve<H: Handler>(mut self, house: House<H>, pulse: Option<Pulse>) {
         let pulse = pulse.map(Arc::new);
         let awake = pulse.clone().map(|pulse| tokio::spawn(async move { pulse.stay_awake().await }));
         let mut connections = JoinSet::new();

@@ -40,6 +40,8 @@ mod moment;
 mod names;
 mod others;
 mod patience;
+#[cfg(feature = "cli")]
+mod proxy;
 mod pulse;
 mod refusal;
 mod respond;
@@ -52,6 +54,8 @@ mod url;
 
 pub use cors::Cors;
 pub use limits::Limits;
+#[cfg(feature = "cli")]
+pub(crate) use proxy::{ProxySettings, parse_url, run as run_proxy};
 pub use server::{Running, Server, Stopper};
 #[cfg(feature = "tls")]
 pub use tls::Tls;

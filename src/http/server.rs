@@ -13,7 +13,7 @@ use tokio::runtime::{self, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::connection::{self, Door, House, OpenDoor};
+use super::connection::{self, Door, Handler, House, OpenDoor};
 use super::cors::Cors;
 use super::front::{Front, Profile};
 use super::lanes::{Lane, Lanes};
@@ -158,21 +158,8 @@ impl Server {
     /// ```
     pub async fn run(self, until: impl Future<Output = ()>) -> io::Result<()> {
         let (stop, stopped) = watch::channel(false);
-        let Opened { doors, house, lanes, entrances } = self.open(stopped, 1)?;
-        let attending = connection::attend(doors, house.clone(), entrances);
-        let lanes = lanes.into_iter().map(|lane| lane.serve(house.clone(), None)).collect::<JoinSet<_>>();
-        let serving = async { _ = tokio::join!(attending, lanes.join_all()) };
-        let stopping = async move {
-            until.await;
-            let _ = stop.send(true);
-            // Dropped at the end only: its being gone means "stop", too.
-            stop.closed().await;
-        };
-        tokio::pin!(stopping, serving);
-        tokio::select! {
-            () = &mut serving => {}
-            () = &mut stopping => serving.await,
-        }
+        let opened = self.open(stopped, 1)?;
+        opened.run(stop, until).await;
         Ok(())
     }
 
@@ -201,17 +188,15 @@ impl Server {
     }
 
     /// Begins to listen, on the runtime that this runs on. Nothing is served before the parts are run.
-    fn open(mut self, stopped: watch::Receiver<bool>, lanes: usize) -> io::Result<Opened> {
+    fn open(mut self, stopped: watch::Receiver<bool>, lanes: usize) -> io::Result<Opened<Front>> {
         let urls = self.addresses()?.into_iter().zip(&self.doors).map(|(address, door)| door.url(address));
         if self.client_urls.is_empty() {
             self.client_urls = urls.collect();
         }
         let doors = std::mem::take(&mut self.doors);
-        let doors = doors.into_iter().map(Door::open).collect::<io::Result<Vec<_>>>()?;
-        let limits = Arc::new(self.limits.clone());
-        let front = Arc::new(self.front(Some(stopped.clone())));
-        let (entrances, lanes) = Lanes::new(lanes);
-        Ok(Opened { doors, house: House { front, limits, stopped }, lanes, entrances })
+        let limits = self.limits.clone();
+        let front = self.front(Some(stopped.clone()));
+        Opened::new(doors, front, limits, stopped, lanes)
     }
 
     fn front(self, stop: Option<watch::Receiver<bool>>) -> Front {
@@ -221,11 +206,46 @@ impl Server {
 }
 
 /// A server that listens: the parts that serve.
-struct Opened {
+pub(super) struct Opened<H> {
     doors: Vec<OpenDoor>,
-    house: House,
+    house: House<H>,
     lanes: Vec<Lane>,
     entrances: Lanes,
+}
+
+impl<H: Handler> Opened<H> {
+    /// Begins to listen, on the runtime that this runs on. Nothing is served before the parts are run.
+    pub(super) fn new(
+        doors: Vec<Door>,
+        handler: H,
+        limits: Limits,
+        stopped: watch::Receiver<bool>,
+        lanes: usize,
+    ) -> io::Result<Self> {
+        let doors = doors.into_iter().map(Door::open).collect::<io::Result<Vec<_>>>()?;
+        let (entrances, lanes) = Lanes::new(lanes);
+        let house = House { handler: Arc::new(handler), limits: Arc::new(limits), stopped };
+        Ok(Self { doors, house, lanes, entrances })
+    }
+
+    /// Serves on the runtime that this runs on until `until` is over, and then what is under way.
+    pub(super) async fn run(self, stop: watch::Sender<bool>, until: impl Future<Output = ()>) {
+        let Self { doors, house, lanes, entrances } = self;
+        let attending = connection::attend(doors, house.clone(), entrances);
+        let lanes = lanes.into_iter().map(|lane| lane.serve(house.clone(), None)).collect::<JoinSet<_>>();
+        let serving = async { _ = tokio::join!(attending, lanes.join_all()) };
+        let stopping = async move {
+            until.await;
+            let _ = stop.send(true);
+            // Dropped at the end only: its being gone means "stop", too.
+            stop.closed().await;
+        };
+        tokio::pin!(stopping, serving);
+        tokio::select! {
+            () = &mut serving => {}
+            () = &mut stopping => serving.await,
+        }
+    }
 }
 
 /// How many threads a server has: one for each that the system runs at once.

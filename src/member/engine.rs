@@ -70,11 +70,21 @@ impl Engine {
     }
 
     /// Done when what is read here is the newest there is. A member alone has nothing newer anywhere.
+    #[cfg(feature = "http")]
     pub(crate) fn latest<T: Outcome>(&self) -> Option<Pending<T>> {
         match self {
             Self::Alone(_) => None,
             #[cfg(feature = "cluster")]
             Self::Clustered(member) => Some(member.latest()),
+        }
+    }
+
+    /// Returns when what is read here is the newest there is.
+    pub(crate) fn wait_for_latest(&self) -> Result<(), Error> {
+        match self {
+            Self::Alone(_) => Ok(()),
+            #[cfg(feature = "cluster")]
+            Self::Clustered(member) => member.wait_for_latest(),
         }
     }
 

@@ -23,6 +23,10 @@ pub enum Written {
 /// The answer to one write.
 pub(crate) type Answer = Result<Written, Error>;
 
+/// So often others may run before a thread that expects its answer at once falls asleep.
+#[cfg(feature = "cluster")]
+const YIELDS: usize = 4;
+
 /// A write that was submitted: on its way to the disk, behind all that were submitted before it.
 ///
 /// Dropping it does not take the write back. It can be waited for ([`wait`](Pending::wait)), awaited as a future by any
@@ -100,6 +104,18 @@ impl<T: Outcome> Pending<T> {
     /// Those of the write.
     pub fn wait(self) -> Result<T, Error> {
         wait(&self.slot).map(T::from_written)
+    }
+
+    /// Waits for what whoever turns the crank answers at once: to fall asleep for that would cost more than all else.
+    #[cfg(feature = "cluster")]
+    pub(super) fn wait_soon(self) -> Result<T, Error> {
+        for _ in 0..YIELDS {
+            if self.is_done() {
+                break;
+            }
+            std::thread::yield_now();
+        }
+        self.wait()
     }
 
     /// Waits as [`Pending::wait`], but no longer than `timeout`; then the write is given back, still under way.

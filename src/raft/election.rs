@@ -4,6 +4,7 @@
 //! member that was cut off, or that has an old log, comes back without anybody's term rising.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::quorum::{Tally, tally};
 use super::random::Random;
@@ -120,6 +121,13 @@ impl Raft {
         // A lease counts on the promise that goes with having heard a leader, whatever has happened since.
         let believes = self.settings.lease.is_some() || self.leader.is_some() && !is_cut_off;
         matches!(self.state, State::Leader(_)) || has_heard && believes || quiet > 0
+    }
+
+    /// What this member promises a leader that it has just heard, and that sent what it heard at `sent` by its own clock:
+    /// until when it votes for nobody else. Counted from then, it is over by the leader's clock before it is over here.
+    pub(super) fn promise(&self, sent: Timestamp) -> Timestamp {
+        let promise = |lease: Lease| Duration::from_millis(lease.promise_ms(&self.settings));
+        self.settings.lease.map_or(Timestamp::default(), |lease| sent.after(promise(lease)))
     }
 
     /// The connection to the leader has broken. It may have died, and then others are cut off too; where only this
@@ -277,9 +285,8 @@ impl Raft {
 }
 
 impl Lease {
-    /// For how many milliseconds after it sent what a follower has answered a leader can be sure that the follower
-    /// votes for nobody else.
-    pub(super) fn promise_ms(self, settings: &Settings) -> u64 {
+    /// For how many milliseconds, by the clock of any leader, a follower that hears from it now votes for nobody else.
+    fn promise_ms(self, settings: &Settings) -> u64 {
         // The first tick may come right after the leader was heard.
         let ticks = u64::from(settings.election_ticks_min - 1);
         ticks * u64::from(self.tick_ms) * u64::from(100 - self.drift_percent) / 100

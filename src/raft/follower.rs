@@ -5,17 +5,17 @@ use crate::entry::{Entry, EntryId, Payload, WriteSet};
 use crate::raft::interface::Stop;
 use crate::types::{LogIndex, MemberId, Term, Timestamp};
 
-/// What a message of a leader asks to be repeated in the answer.
+/// What an answer to a leader repeats, and what it promises.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Stamp {
+pub(super) struct Echo {
     pub(super) round: u64,
-    pub(super) clock: Timestamp,
+    pub(super) promised: Timestamp,
 }
 
 /// The answer that nothing was taken.
-pub(super) fn refusal(prev: LogIndex, hint: EntryId, stamp: Stamp, room: u64) -> Message {
-    let Stamp { round, clock } = stamp;
-    Message::AppendAnswer { outcome: AppendOutcome::Missing { prev, hint }, round, clock, room }
+pub(super) fn refusal(prev: LogIndex, hint: EntryId, echo: Echo, room: u64) -> Message {
+    let Echo { round, promised } = echo;
+    Message::AppendAnswer { outcome: AppendOutcome::Missing { prev, hint }, round, promised, room }
 }
 
 /// Whether a leader of `term` can have sent these entries.
@@ -58,7 +58,7 @@ impl Raft {
         mut entries: Vec<Entry>,
         committed: LogIndex,
         matched: LogIndex,
-        stamp: Stamp,
+        echo: Echo,
         outputs: &mut Vec<Output>,
     ) {
         if matched > self.log.last().index {
@@ -68,11 +68,11 @@ impl Raft {
         let before = self.log.before().index;
         if prev.index < before {
             // The leader does not know that it needs nothing of what the snapshot covers.
-            return self.answer_matched(leader, before, false, stamp, outputs);
+            return self.answer_matched(leader, before, false, echo, outputs);
         }
         if !self.log.has(prev) {
             let hint = self.log.newest_common(prev);
-            return self.pen().send(leader, refusal(prev.index, hint, stamp, self.room()), outputs);
+            return self.pen().send(leader, refusal(prev.index, hint, echo, self.room()), outputs);
         }
         let upto = entries.last().map_or(prev, |entry| entry.id).index;
         let has_entries = !entries.is_empty();
@@ -82,7 +82,7 @@ impl Raft {
         if !self.take_new(leader, entries, committed.min(upto), outputs) {
             return;
         }
-        self.answer_matched(leader, upto, has_entries, stamp, outputs);
+        self.answer_matched(leader, upto, has_entries, echo, outputs);
         self.hand_out(outputs);
     }
 
@@ -125,14 +125,14 @@ impl Raft {
         leader: MemberId,
         upto: LogIndex,
         is_worth_waiting: bool,
-        stamp: Stamp,
+        echo: Echo,
         outputs: &mut Vec<Output>,
     ) {
-        let Stamp { round, clock } = stamp;
+        let Echo { round, promised } = echo;
         let durable = self.writes.durable();
         let matched = if is_worth_waiting { upto } else { upto.min(durable) };
         let outcome = AppendOutcome::Matched(matched);
-        let answer = Message::AppendAnswer { outcome, round, clock, room: self.room() };
+        let answer = Message::AppendAnswer { outcome, round, promised, room: self.room() };
         if matched <= durable {
             // Heartbeats are never behind a disk.
             self.pen().send(leader, answer, outputs);

@@ -78,7 +78,7 @@ pub enum Message {
         matched: LogIndex,
         /// The newest round of reads: an answer that repeats it confirms the leader for these.
         round: u64,
-        /// The leader's clock when it sent this, for the answer to repeat.
+        /// The leader's clock when it sent this: what the answer promises counts from there.
         clock: Timestamp,
     },
     /// The answer to [`Message::Append`], sent when what it reports is durable.
@@ -87,8 +87,8 @@ pub enum Message {
         outcome: AppendOutcome,
         /// As in the question.
         round: u64,
-        /// As in the question.
-        clock: Timestamp,
+        /// Until when, by the leader's clock, the follower votes for nobody else; 0 if it promises nothing.
+        promised: Timestamp,
         /// How many bytes of entries the follower can take beyond those.
         room: u64,
     },

@@ -259,13 +259,13 @@ impl Raft {
             Message::VoteAnswer { boot, granted } => self.count_vote(now, from, boot, granted, outputs),
             Message::Append { prev, entries, committed, matched, round, clock } => {
                 if self.follow_leader(from, outputs) {
-                    let stamp = follower::Stamp { round, clock };
-                    self.take_entries(from, prev, entries, committed, matched, stamp, outputs);
+                    let echo = follower::Echo { round, promised: self.promise(clock) };
+                    self.take_entries(from, prev, entries, committed, matched, echo, outputs);
                 }
             }
-            Message::AppendAnswer { outcome, round, clock, room } => {
-                let stamp = follower::Stamp { round, clock };
-                self.count_append(now, from, outcome, stamp, room, outputs);
+            Message::AppendAnswer { outcome, round, promised, room } => {
+                let echo = follower::Echo { round, promised };
+                self.count_append(now, from, outcome, echo, room, outputs);
             }
             Message::Forward { boot, first, settled, commands } => {
                 self.take_forwarded(now, from, boot, first, settled, commands, outputs);
@@ -349,7 +349,7 @@ impl Raft {
             Message::PreVote { term, .. } => Message::PreVoteAnswer { term, granted: false },
             Message::Vote { boot, .. } => Message::VoteAnswer { boot, granted: false },
             Message::Append { .. } | Message::SnapshotOffer { .. } | Message::SnapshotChunk { .. } => {
-                follower::refusal(LogIndex::default(), EntryId::default(), follower::Stamp::default(), 0)
+                follower::refusal(LogIndex::default(), EntryId::default(), follower::Echo::default(), 0)
             }
             _ => return,
         };

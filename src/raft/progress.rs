@@ -34,8 +34,8 @@ pub(super) struct Progress {
     pub(super) silence: u32,
     /// The newest round of reads that it has confirmed this leader for.
     pub(super) round: u64,
-    /// When the newest message was sent, by the leader's clock, that it has answered.
-    pub(super) answered: Timestamp,
+    /// Until when, by the leader's clock, it votes for nobody else.
+    pub(super) promised: Timestamp,
     /// How far it was told that the log is committed.
     pub(super) told: LogIndex,
     /// It is no member any more, and is kept until it knows.
@@ -83,7 +83,7 @@ impl Progress {
             loading: None,
             silence: 0,
             round: 0,
-            answered: Timestamp::default(),
+            promised: Timestamp::default(),
             told: LogIndex::default(),
             is_leaving: false,
             catch_up: CatchUp { target: last, ..CatchUp::default() },

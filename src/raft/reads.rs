@@ -19,6 +19,9 @@ use super::quorum::{agreed, is_quorum};
 use super::{Message, Output, Raft, Refusal, State};
 use crate::types::{BootId, LogIndex, MemberId, Timestamp};
 
+/// What a leader promises itself.
+const FOREVER: Timestamp = Timestamp::new(u64::MAX);
+
 /// The reads of this member's callers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Reads {
@@ -243,14 +246,12 @@ impl Raft {
 
     /// Whether nobody else can have been elected, by what a majority has promised when it last answered.
     fn has_lease(&self, now: Timestamp) -> bool {
-        let (Some(lease), State::Leader(leader)) = (self.settings.lease, &self.state) else { return false };
-        // Counted from when the question was sent: the promise is no older than that.
-        let asked = agreed(self.configs.current(), |member| match leader.peers.get(&member) {
-            _ if member == self.id => now,
-            Some(peer) => peer.answered,
+        let (Some(_), State::Leader(leader)) = (self.settings.lease, &self.state) else { return false };
+        let promised = agreed(self.configs.current(), |member| match leader.peers.get(&member) {
+            _ if member == self.id => FOREVER,
+            Some(peer) => peer.promised,
             None => Timestamp::default(),
         });
-        let promise = lease.promise_ms(&self.settings);
-        !leader.has_asked_to_stand && now.get() < asked.get().saturating_add(promise)
+        !leader.has_asked_to_stand && now < promised
     }
 }

@@ -4,7 +4,7 @@
 //! about the last entry that was sent: whoever lost something on the way says so at the next heartbeat at the
 //! latest, whatever has become of the answers.
 
-use super::follower::Stamp;
+use super::follower::Echo;
 use super::leader::Leader;
 use super::log::{Log, weight};
 use super::progress::{Mode, Progress};
@@ -19,7 +19,8 @@ struct Desk<'a> {
     log: &'a Log,
     settings: &'a Settings,
     committed: LogIndex,
-    stamp: Stamp,
+    round: u64,
+    clock: Timestamp,
     /// The newest snapshot that can be sent.
     saved: EntryId,
 }
@@ -34,7 +35,8 @@ impl Raft {
             log: &self.log,
             settings: &self.settings,
             committed: self.committed,
-            stamp: Stamp { round: leader.rounds.newest(), clock: now },
+            round: leader.rounds.newest(),
+            clock: now,
             saved: self.saved,
         };
         Some((leader, desk))
@@ -72,19 +74,19 @@ impl Raft {
         now: Timestamp,
         from: MemberId,
         outcome: AppendOutcome,
-        stamp: Stamp,
+        echo: Echo,
         room: u64,
         outputs: &mut Vec<Output>,
     ) {
         let last = self.log.last().index;
         let Some((leader, desk)) = self.desk(now) else { return };
         let Some(progress) = leader.peers.get_mut(&from) else { return };
-        if stamp.clock > now || stamp.round > desk.stamp.round {
+        if echo.round > desk.round {
             return outputs.push(Output::Fault { member: from, what: "it answers what was not asked" });
         }
         progress.silence = 0;
-        progress.round = progress.round.max(stamp.round);
-        progress.answered = progress.answered.max(stamp.clock);
+        progress.round = progress.round.max(echo.round);
+        progress.promised = progress.promised.max(echo.promised);
         progress.room = room;
         let is_news = match outcome {
             AppendOutcome::Matched(index) if index > last => {
@@ -238,7 +240,7 @@ impl Desk<'_> {
         matched: LogIndex,
         outputs: &mut Vec<Output>,
     ) {
-        let Stamp { round, clock } = self.stamp;
+        let (round, clock) = (self.round, self.clock);
         let message = Message::Append { prev, entries, committed: self.committed, matched, round, clock };
         self.pen.send(peer, message, outputs);
     }

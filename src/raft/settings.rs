@@ -32,8 +32,9 @@ pub struct Settings {
     pub reads: usize,
     /// How many bytes of a snapshot are sent together. Default: 256 KiB.
     pub chunk_bytes: u64,
-    /// Whether a leader may answer reads without asking anybody, for as long as no other can have been elected.
-    /// All members must have the same. Default: `None`, no leases.
+    /// Whether this member promises leaders not to vote for another for a while, and as a leader answers reads without
+    /// asking anybody for as long as a majority has promised it that. Who has promised waits for the time to be over
+    /// even when the leader's connection breaks. Default: `None`, no leases.
     pub lease: Option<Lease>,
 }
 

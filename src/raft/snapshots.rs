@@ -13,7 +13,7 @@
 
 use std::sync::Arc;
 
-use super::follower::Stamp;
+use super::follower::Echo;
 use super::progress::Mode;
 use super::{Message, Output, Raft, State};
 use crate::entry::{Config, EntryId, WriteSet};
@@ -117,7 +117,7 @@ impl Raft {
         if snapshot.index <= self.committed {
             // It would bring back what was. The leader may not know how far this member is.
             self.receiving = None;
-            return self.answer_matched(leader, self.committed, false, Stamp::default(), outputs);
+            return self.answer_matched(leader, self.committed, false, Echo::default(), outputs);
         }
         let known = self
             .receiving
@@ -203,7 +203,7 @@ impl Raft {
         self.saved = snapshot;
         self.reads.applied(snapshot.index, outputs);
         if let Some(leader) = self.leader {
-            self.answer_matched(leader, snapshot.index, true, Stamp::default(), outputs);
+            self.answer_matched(leader, snapshot.index, true, Echo::default(), outputs);
         }
     }
 

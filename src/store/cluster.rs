@@ -8,7 +8,7 @@ use super::{Builder, Store};
 use crate::entry::Contact;
 use crate::error::Error;
 use crate::member::{Clustered, Head, PeerFacts};
-use crate::raft::{Change, Denied, Granted, Request, Role};
+use crate::raft::{Change, Denied, Granted, Request, Role, Stop};
 use crate::types::{ClusterId, LogIndex, MemberId, Term};
 
 /// What makes a store a member of a cluster. A directory belongs to its member: when it is opened again, it is who it was,
@@ -109,6 +109,23 @@ impl Builder {
     /// Default: 300 to 600 ms. A leader whose connections break is replaced sooner.
     pub fn election_timeout(mut self, shortest: Duration, longest: Duration) -> Self {
         self.cluster.election = (shortest, longest);
+        self
+    }
+
+    /// Promises leaders, whenever they are heard, not to vote for another for most of an election timeout; and as a leader
+    /// answers [`get_latest`](Store::get_latest) without asking anybody for as long as a majority has promised it that.
+    ///
+    /// Reads of what is newest then cost the leader nothing but the read. It counts on clocks that differ in speed by
+    /// less than a tenth, which the default, asking a majority, does not; and a leader whose connections break is
+    /// replaced only when the promises to it are over. Each member may have it or not: only promises that were made
+    /// count.
+    ///
+    /// ```
+    /// # use spinney::Store;
+    /// let builder = Store::builder().dir("./n1").member("n1").listen("127.0.0.1:7001").leases();
+    /// ```
+    pub fn leases(mut self) -> Self {
+        self.cluster.leases = true;
         self
     }
 
@@ -276,6 +293,13 @@ impl Cluster {
     /// [`Error::NoLeader`] and [`Error::Unavailable`] when the leader could not be asked.
     pub fn remove(&self, member: MemberId) -> Result<(), Error> {
         self.change(Change::Remove(member)).map(drop)
+    }
+
+    /// Whether this member was removed, as far as it has been told: it takes no part any more, for good. What is in its
+    /// directory is of use to nobody; wiped, it may join as a new member.
+    #[must_use]
+    pub fn is_removed(&self) -> bool {
+        self.head().stopped == Some(Stop::Removed)
     }
 
     /// Tells all where a member is reached.

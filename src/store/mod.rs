@@ -149,9 +149,7 @@ impl Store {
     /// # Ok::<(), spinney::Error>(())
     /// ```
     pub fn get_latest(&self, key: impl AsRef<str>) -> Result<Node, Error> {
-        if let Some(latest) = self.member().latest::<()>() {
-            latest.wait()?;
-        }
+        self.member().wait_for_latest()?;
         self.get(key)
     }
 

@@ -19,7 +19,7 @@ use crate::support::{directory, wait_until};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A place on a loopback address that only this cluster uses: so nobody takes a port while its member is down.
-fn free_address(host: &str) -> SocketAddr {
+pub(crate) fn free_address(host: &str) -> SocketAddr {
     TcpListener::bind((host, 0)).unwrap().local_addr().unwrap()
 }
 
@@ -153,9 +153,7 @@ impl Cluster {
     }
 
     pub(crate) fn signal(&self, member: usize, signal: &str) {
-        let child = self.members[member].child.as_ref().unwrap();
-        let sent = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
-        assert!(sent.unwrap().success());
+        self::signal(self.members[member].child.as_ref().unwrap(), signal);
     }
 
     /// kill -9.
@@ -171,6 +169,18 @@ impl Cluster {
         let mut child = self.members[member].child.take().unwrap();
         let ended = child.wait().unwrap();
         assert!(ended.success(), "{ended}: {}", self.said(member));
+    }
+
+    /// Waits until a member ends by itself, and tells how.
+    pub(crate) fn ended(&mut self, member: usize) -> Option<i32> {
+        let child = &mut self.members[member].child;
+        let mut ended = None;
+        wait_until("a member ends", || {
+            ended = child.as_mut().and_then(|child| child.try_wait().unwrap());
+            ended.is_some()
+        });
+        *child = None;
+        ended.and_then(|ended| ended.code())
     }
 
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
@@ -256,6 +266,12 @@ impl Cluster {
         });
         leader.unwrap()
     }
+}
+
+/// Sends a process a signal.
+pub(crate) fn signal(child: &Child, signal: &str) {
+    let sent = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
+    assert!(sent.unwrap().success());
 }
 
 impl Drop for Cluster {

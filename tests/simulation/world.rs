@@ -154,7 +154,8 @@ impl World {
     pub(super) fn add_machine(&mut self, member: MemberId, founding: Founding) {
         let place = Place(self.machines.len());
         let identity = Identity { cluster: CLUSTER, member };
-        let mut machine = Machine::new(place, identity, founding, self.settings.clone());
+        let settings = settings_of_one(&self.settings, &self.plan, place);
+        let mut machine = Machine::new(place, identity, founding, settings);
         if self.plan.has(Fault::Drift) {
             machine.speed = 1_000 + self.faults.between(0, 2 * self.plan.drift) - self.plan.drift;
         }
@@ -597,6 +598,23 @@ fn is_word_of_leader(envelope: &Envelope, may_be_full: bool) -> bool {
 #[must_use]
 pub fn contact(member: MemberId) -> Contact {
     Contact { name: format!("m{member}"), peer_addresses: vec![format!("p{member}")], ..Contact::default() }
+}
+
+/// How one replica is set: not all promise the same, so no leader may count on what it would promise itself.
+fn settings_of_one(all: &Settings, plan: &Plan, place: Place) -> Settings {
+    let mut random = Random::stream(plan.seed, &format!("settings of {}", place.0));
+    let mut settings = all.clone();
+    if settings.raft.lease.is_some() {
+        match random.below(4) {
+            0 => settings.raft.lease = None,
+            1 => {
+                settings.raft.election_ticks_min *= 2;
+                settings.raft.election_ticks_max *= 2;
+            }
+            _ => {}
+        }
+    }
+    settings
 }
 
 /// How all replicas of a plan are set.

@@ -14,6 +14,8 @@ use super::values::integer;
 pub(crate) enum Command {
     /// Serve a data directory over etcd's v2 API
     Serve(Box<Serve>),
+    /// Serve the API by asking the members of a cluster, on a host that has none
+    Proxy(Proxy),
     /// Show the value of a key
     Get(Get),
     /// List the keys in a directory
@@ -550,6 +552,37 @@ pub(crate) struct Backup {
     pub(crate) with_v3: bool,
     #[arg(hide = true)]
     rest: Vec<OsString>,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "The members are those that --endpoints names (http:// only), and from then on those that they make known. \
+        Members that fail are left alone for a while; where it cannot be known whether one has done what was asked for, the \
+        answer is 502.\nSIGTERM and SIGINT end the proxy when what is under way is answered.\n\nExamples:\n  spinney proxy --endpoints \
+        http://10.0.0.1:2379,http://10.0.0.2:2379\n  spinney proxy --endpoints http://10.0.0.1:2379 --readonly \
+        --listen-client-urls http://127.0.0.1:8080"
+)]
+pub(crate) struct Proxy {
+    /// Where clients are served: http://, host and port, separated by commas
+    #[arg(
+        long,
+        env = "ETCD_LISTEN_CLIENT_URLS",
+        value_name = "URLS",
+        default_value = "http://localhost:2379"
+    )]
+    pub(crate) listen_client_urls: String,
+    /// Refuse everything but GET
+    #[arg(long)]
+    pub(crate) readonly: bool,
+    /// How often to ask who the members are, in milliseconds
+    #[arg(long, env = "ETCD_PROXY_REFRESH_INTERVAL", value_name = "MS", default_value_t = 30_000)]
+    pub(crate) proxy_refresh_interval: u64,
+    /// How long a member that has failed is left alone, in milliseconds
+    #[arg(long, env = "ETCD_PROXY_FAILURE_WAIT", value_name = "MS", default_value_t = 5_000)]
+    pub(crate) proxy_failure_wait: u64,
+    /// How long a connection to a member may take to come about, in milliseconds
+    #[arg(long, env = "ETCD_PROXY_DIAL_TIMEOUT", value_name = "MS", default_value_t = 1_000)]
+    pub(crate) proxy_dial_timeout: u64,
 }
 
 #[derive(Args, Debug)]

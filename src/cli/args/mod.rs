@@ -15,8 +15,8 @@ use clap::{Args, Parser};
 
 pub(crate) use commands::{
     AuthCommand, Backup, ClusterHealth, Command, Completions, Directory, Edit, ExecWatch, Export, Get,
-    GrantRole, Import, ImportMode, Key, Ls, MemberCommand, Mk, Recover, Rm, RoleCommand, Set, TextFormat,
-    Tree, Update, UserCommand, Watch,
+    GrantRole, Import, ImportMode, Key, Ls, MemberCommand, Mk, Proxy, Recover, Rm, RoleCommand, Set,
+    TextFormat, Tree, Update, UserCommand, Watch,
 };
 pub(crate) use serve::{ClusterState, Durability, Serve};
 

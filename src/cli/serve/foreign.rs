@@ -68,7 +68,11 @@ const FLAGS: &[(&str, bool, Fate)] = &[
     ("discovery-srv-name", true, Refused(DISCOVERY)),
     ("discovery-fallback", true, Refused(DISCOVERY)),
     ("discovery-proxy", true, Refused(DISCOVERY)),
-    ("proxy", true, Refused("there is no proxy in the server")),
+    (
+        "proxy",
+        true,
+        Refused("`spinney proxy` is one, and is told with --endpoints where members serve clients"),
+    ),
     ("gateway", true, Refused("there is no gateway in the server")),
 ];
 

@@ -9,7 +9,7 @@ use crate::http::{self, Server};
 
 /// The URL of a place to listen at, or of a member for others: scheme, host and port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Url {
+pub(in crate::cli) struct Url {
     is_tls: bool,
     /// Without brackets.
     host: String,
@@ -17,9 +17,9 @@ pub(super) struct Url {
 }
 
 /// A place where clients are served.
-pub(super) struct Listener {
+pub(in crate::cli) struct Listener {
     /// With the port that there is in the end.
-    pub(super) url: String,
+    pub(in crate::cli) url: String,
     is_tls: bool,
     socket: TcpListener,
 }
@@ -28,7 +28,7 @@ impl Url {
     /// # Errors
     ///
     /// What is wrong with it.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(in crate::cli) fn parse(text: &str) -> Result<Self, String> {
         let (is_tls, rest) = match text.split_once("://") {
             Some(("http", rest)) => (false, rest),
             Some(("https", rest)) => (true, rest),
@@ -50,12 +50,12 @@ impl Url {
         Ok(Self { is_tls, host: host.to_owned(), port })
     }
 
-    pub(super) fn is_tls(&self) -> bool {
+    pub(in crate::cli) fn is_tls(&self) -> bool {
         self.is_tls
     }
 
     /// Whether it stands for all addresses of the machine.
-    pub(super) fn is_everywhere(&self) -> bool {
+    pub(in crate::cli) fn is_everywhere(&self) -> bool {
         self.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_unspecified())
     }
 
@@ -84,7 +84,7 @@ impl fmt::Display for Url {
 /// # Errors
 ///
 /// Where that is not possible, and why.
-pub(super) fn bind(urls: &[Url]) -> Result<Vec<Listener>, String> {
+pub(in crate::cli) fn bind(urls: &[Url]) -> Result<Vec<Listener>, String> {
     let listen = |url: &Url| -> io::Result<Listener> {
         let socket = TcpListener::bind(url.address()?)?;
         let port = socket.local_addr()?.port();
@@ -103,6 +103,11 @@ pub(super) fn bind(urls: &[Url]) -> Result<Vec<Listener>, String> {
 }
 
 impl Listener {
+    /// The socket itself, for what serves no store.
+    pub(in crate::cli) fn into_socket(self) -> TcpListener {
+        self.socket
+    }
+
     /// Adds this place to those of `server`.
     pub(super) fn serve(&self, server: Server, tls: Option<&Tls>) -> io::Result<Server> {
         let socket = self.socket.try_clone()?;

@@ -1,13 +1,14 @@
 //! `serve`: a data directory over etcd's v2 API, until a signal ends it.
 
 pub(super) mod foreign;
-mod listen;
+pub(super) mod listen;
 mod peers;
-mod plan;
+pub(super) mod plan;
 
 use std::path::Path;
+use std::time::Duration;
 
-use tokio::runtime;
+use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::args::Serve;
@@ -16,7 +17,7 @@ use crate::cli::failure::{Failure, explain};
 use crate::error::Error;
 use crate::http::Server;
 use crate::net::NetError;
-use crate::store::{Status, Store};
+use crate::store::{Cluster, Status, Store};
 use crate::wal::WalError;
 use plan::Plan;
 
@@ -29,8 +30,7 @@ pub(super) fn run(serve: &Serve, notes: &[String]) -> Result<(), Failure> {
     for warning in &plan.warnings {
         log(&format!("warning: {warning}"));
     }
-    let runtime = runtime::Builder::new_multi_thread().enable_all().thread_name("spinney-http").build();
-    let runtime = runtime.map_err(|error| Failure::plain(format_args!("cannot start: {error}")))?;
+    let runtime = runtime()?;
     let listeners = listen::bind(&plan.listen).map_err(Failure::plain)?;
     let client_urls = plan.advertised(&listeners);
     let store = open(&plan, &client_urls)?;
@@ -53,11 +53,25 @@ pub(super) fn run(serve: &Serve, notes: &[String]) -> Result<(), Failure> {
         log(&format!("member {} serves clients on {}", plan.name, listener.url));
     }
     runtime.block_on(async {
-        let signals = until_signal().map_err(|error| Failure::plain(format_args!("no signals: {error}")))?;
-        server.run(signals).await.map_err(|error| Failure::plain(format_args!("cannot serve: {error}")))
+        let (signals, removed) = (until_signal()?, until_removed(store.cluster()));
+        let until = async {
+            tokio::select! {
+                () = signals => {}
+                () = removed => log("removed from the cluster: taking no more requests, answering those under way"),
+            }
+        };
+        let served = server.run(until).await;
+        served.map_err(|error| Failure::plain(format_args!("cannot serve: {error}")))
     })?;
-    let index = store.index();
+    let (index, is_removed) = (store.index(), store.cluster().is_some_and(|cluster| cluster.is_removed()));
     drop(store);
+    if is_removed {
+        return Err(Failure::plain(format_args!(
+            "member {} has been removed from its cluster for good; without {}, it may join as a new one",
+            plan.name,
+            plan.data_dir.display()
+        )));
+    }
     log(&format!(
         "stopped at index {}; everything that was answered is in {}",
         index.get(),
@@ -66,9 +80,16 @@ pub(super) fn run(serve: &Serve, notes: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What clients are served on.
+pub(super) fn runtime() -> Result<Runtime, Failure> {
+    let runtime = runtime::Builder::new_multi_thread().enable_all().thread_name("spinney-http").build();
+    runtime.map_err(|error| Failure::plain(format_args!("cannot start: {error}")))
+}
+
 /// Is over when the first signal comes that asks for the end.
-fn until_signal() -> std::io::Result<impl Future<Output = ()>> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+pub(super) fn until_signal() -> Result<impl Future<Output = ()>, Failure> {
+    let take = |kind| signal(kind).map_err(|error| Failure::plain(format_args!("no signals: {error}")));
+    let (mut terminate, mut interrupt) = (take(SignalKind::terminate())?, take(SignalKind::interrupt())?);
     Ok(async move {
         let name = tokio::select! {
             _ = terminate.recv() => "SIGTERM",
@@ -76,6 +97,17 @@ fn until_signal() -> std::io::Result<impl Future<Output = ()>> {
         };
         log(&format!("{name}: taking no more requests, answering those under way"));
     })
+}
+
+/// How often a member asks itself whether it was removed.
+const REMOVED_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Is over when this member has been removed from its cluster.
+async fn until_removed(cluster: Option<Cluster>) {
+    let Some(cluster) = cluster else { return std::future::pending().await };
+    while !cluster.is_removed() {
+        tokio::time::sleep(REMOVED_INTERVAL).await;
+    }
 }
 
 fn open(plan: &Plan, client_urls: &[String]) -> Result<Store, Failure> {
@@ -140,6 +172,6 @@ fn refused(path: &Path, error: &Error) -> String {
 }
 
 /// Tells on stderr what happens.
-fn log(line: &str) {
+pub(super) fn log(line: &str) {
     eprintln!("spinney: {line}");
 }

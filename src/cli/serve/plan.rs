@@ -85,7 +85,7 @@ impl Plan {
     }
 }
 
-fn urls(flag: &str, text: &str) -> Result<Vec<Url>, String> {
+pub(in crate::cli) fn urls(flag: &str, text: &str) -> Result<Vec<Url>, String> {
     let urls =
         text.split(',').map(|url| Url::parse(url.trim()).map_err(|why| format!("--{flag} {url:?}: {why}")));
     urls.collect()

@@ -91,6 +91,8 @@ pub(crate) struct Clustered {
     callbacks: Arc<Callbacks>,
     address: SocketAddr,
     request_timeout: Duration,
+    /// What is newest is mostly known without asking anybody.
+    leases: bool,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -144,6 +146,12 @@ impl Clustered {
     pub(crate) fn latest<T: Outcome>(&self) -> Pending<T> {
         let (ticket, slot) = Ticket::new();
         self.pending(self.wish(Wish::Wait(Waiter::Latest { ticket })).map(|()| slot))
+    }
+
+    /// Waits until [`Clustered::latest`] is done.
+    pub(crate) fn wait_for_latest(&self) -> Result<(), Error> {
+        let latest = self.latest::<()>();
+        if self.leases { latest.wait_soon() } else { latest.wait() }
     }
 
     /// Asks the leader for what only a leader can do.

@@ -8,6 +8,9 @@ use crate::raft;
 /// How long a tick is.
 pub(super) const TICK: Duration = Duration::from_millis(10);
 
+/// What leases count on. Ticks never come sooner after each other than that.
+const LEASE: raft::Lease = raft::Lease { tick_ms: TICK.as_millis() as u32, drift_percent: 10 };
+
 /// Who a member is to be, whom it begins with, and how patient it is.
 #[derive(Clone, Debug)]
 pub(crate) struct ClusterSettings {
@@ -32,6 +35,8 @@ pub(crate) struct ClusterSettings {
     pub(crate) heartbeat: Duration,
     /// The shortest and the longest election timeout.
     pub(crate) election: (Duration, Duration),
+    /// Whether leaders are promised that nobody else is voted for, and count on it.
+    pub(crate) leases: bool,
     /// How long a write, a read or a change of the members waits for its answer.
     pub(crate) request_timeout: Duration,
 }
@@ -51,6 +56,7 @@ impl Default for ClusterSettings {
             stays_learner: false,
             heartbeat: Duration::from_millis(50),
             election: (Duration::from_millis(300), Duration::from_millis(600)),
+            leases: false,
             request_timeout: Duration::from_secs(5),
         }
     }
@@ -97,6 +103,7 @@ impl ClusterSettings {
             heartbeat_ticks: ticks(self.heartbeat),
             election_ticks_min: ticks(self.election.0),
             election_ticks_max: ticks(self.election.1),
+            lease: self.leases.then_some(LEASE),
             ..raft::Settings::default()
         }
     }

@@ -43,6 +43,29 @@ fn a_log_lives_in_real_files() {
     assert!(names(&directory).len() <= 6);
 }
 
+/// Pages that were synced in bulk are no longer mapped: what they had stays, and they can be written again.
+#[test]
+fn what_was_synced_in_bulk_stays_and_can_be_written_over() {
+    const BYTES: usize = 1 << 20;
+    let directory = TempDir::new().unwrap();
+    let disk = open(&directory).unwrap();
+    disk.create("0000000000000001.wal").unwrap().write_all(&[0; BYTES]).unwrap();
+    let mut region = disk.map("0000000000000001.wal").unwrap();
+    let mut expected = Vec::new();
+    for (at, byte) in (0..BYTES - 1000).step_by(1000).zip((1..=u8::MAX).cycle()) {
+        region.write(at, &[byte; 1000]);
+        expected.extend([byte; 1000]);
+        if byte % 50 == 0 {
+            region.syncer().sync().unwrap();
+        }
+    }
+    region.write(70_000, &[0xAA; 200_000]);
+    expected[70_000..270_000].fill(0xAA);
+    region.syncer().sync().unwrap();
+    let found = fs::read(directory.path().join("0000000000000001.wal")).unwrap();
+    assert!(found.starts_with(&expected));
+}
+
 #[test]
 fn opening_and_closing_often_does_not_grow_it() {
     let directory = TempDir::new().unwrap();

@@ -1,0 +1,49 @@
+//! A member is removed for good.
+
+use std::fs;
+
+use crate::cluster::Cluster;
+use crate::support::wait_until;
+
+/// Has `other` remove a member.
+fn remove(cluster: &Cluster, other: usize, member: usize) {
+    let name = &cluster.members[member].name;
+    let listed = cluster.listed(other);
+    let (_, id) = listed.iter().find(|(listed, _)| listed == name).unwrap();
+    let mut status = 0;
+    wait_until("the member is removed", || {
+        let reply = cluster.ask(other, "DELETE", &format!("/v2/members/{id}"), None);
+        status = reply.map_or(0, |reply| reply.head.status);
+        matches!(status, 204 | 404)
+    });
+}
+
+/// Waits until a member ends, and returns what it said since `before`.
+fn end(cluster: &mut Cluster, member: usize, before: usize) -> String {
+    assert_eq!(cluster.ended(member), Some(1), "{}", cluster.said(member));
+    let said = cluster.said(member)[before..].to_owned();
+    assert!(said.contains("n3 has been removed from its cluster for good"), "{said}");
+    said
+}
+
+#[test]
+fn a_member_that_is_removed_ends_and_says_so_and_so_it_does_whenever_it_is_started() {
+    let mut cluster = Cluster::of_three(&[]);
+    assert!(cluster.set(0, "/a", "1"));
+    remove(&cluster, 0, 2);
+    end(&mut cluster, 2, 0);
+    for _ in 0..2 {
+        let before = cluster.said(2).len();
+        cluster.start(2, "new");
+        end(&mut cluster, 2, before);
+    }
+    // It disturbs nobody, and comes back as somebody else.
+    let listed = cluster.listed(0);
+    assert!(cluster.set(1, "/a", "2") && listed.len() == 2, "{listed:?}");
+    fs::remove_dir_all(cluster.data(2)).unwrap();
+    cluster.start(2, "existing");
+    cluster.wait_until_whole(2);
+    assert_eq!(cluster.value(2, "/a?quorum=true").as_deref(), Some("2"));
+    let after = cluster.listed(0);
+    assert!(after.len() == 3 && listed.iter().all(|member| after.contains(member)), "{after:?}");
+}
