@@ -182,8 +182,8 @@ impl Raft {
             return;
         }
         let known = accepted.map(|accepted| accepted.next);
-        // Of a member that nothing is known of in this term, what it has seen applied is in this log already.
-        let next = known.unwrap_or(settled.min(FAR) + 1);
+        // What it has seen applied is in this log already: taken in this term, or left by an earlier one.
+        let next = known.unwrap_or_default().max(settled.min(FAR) + 1);
         if first > next || !self.takes_proposals() {
             return self.pen().send(from, Message::ForwardAnswer { boot, next: known }, outputs);
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::entry::{Entry, Payload};
+use crate::entry::{Contact, Entry, Payload};
 use crate::types::Term;
 
 const ME: MemberId = MemberId::new(1);
@@ -116,4 +116,35 @@ fn a_majority_is_not_reached_alone_among_three() {
     step(&mut raft, 10, Input::Campaign);
     assert_eq!(step(&mut raft, 10, Input::Persisted(1)), []);
     assert_eq!(raft.role(), Role::Candidate);
+}
+
+#[test]
+fn a_leader_does_not_wait_for_proposals_that_were_applied_without_it() {
+    let other = MemberId::new(2);
+    let config = Config {
+        learners: [other].into(),
+        contacts: [ME, other].map(|member| (member, Contact::default())).into(),
+        ..Config::alone(ME)
+    };
+    let mut raft = alone(Known::founder(config));
+    step(&mut raft, 10, Input::Campaign);
+    step(&mut raft, 10, Input::Persisted(1));
+    step(&mut raft, 10, Input::Persisted(2));
+    assert_eq!(raft.role(), Role::Leader);
+    let forward = |first, settled, commands: &[&str]| {
+        let commands = commands.iter().map(|text| Command(command(text))).collect();
+        let message = Message::Forward { boot: BootId::new(5), first, settled, commands };
+        Input::Receive(Envelope { from: other, to: ME, term: Term::new(1), message })
+    };
+    let taken = |outputs: &[Output]| {
+        let entries = outputs.iter().filter_map(|output| match output {
+            Output::Persist { write, .. } => Some(write.entries.len()),
+            _ => None,
+        });
+        entries.sum::<usize>()
+    };
+    assert_eq!(taken(&step(&mut raft, 20, forward(1, 0, &["a"]))), 1);
+    assert_eq!(taken(&step(&mut raft, 21, forward(3, 0, &["c"]))), 0, "the second is missing");
+    // An earlier leader had taken it, and by now it is applied.
+    assert_eq!(taken(&step(&mut raft, 22, forward(3, 2, &["c"]))), 1);
 }

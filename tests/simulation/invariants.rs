@@ -154,7 +154,7 @@ impl World {
     pub(super) fn note_cut_off(&mut self, place: Place, peer: MemberId) {
         let machine = &mut self.machines[place.0];
         let follows = machine.replica.as_ref().is_some_and(|replica| replica.raft().leader() == Some(peer));
-        if follows && self.settings.raft.lease.is_none() {
+        if follows && machine.settings.raft.lease.is_none() {
             machine.heard = None;
         }
     }
@@ -166,8 +166,8 @@ impl World {
         }
         let machine = &self.machines[place.0];
         let Some(replica) = &machine.replica else { return };
-        let has_lease = self.settings.raft.lease.is_some();
-        let patience = u64::from(self.settings.raft.election_ticks_min);
+        let has_lease = machine.settings.raft.lease.is_some();
+        let patience = u64::from(machine.settings.raft.election_ticks_min);
         let is_bound = machine.heard.is_some_and(|(term, heard)| {
             (has_lease || term == replica.raft().hard_state().term) && machine.ticks - heard < patience
         });
