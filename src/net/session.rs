@@ -207,7 +207,9 @@ impl Writer {
                 return Next::Write { pen, has_room: state.queue.has_room_again() };
             }
             let interval = self.shared.settings.ping_interval;
-            if !line.writable.wait_for(&mut state, interval).timed_out() || !state.queue.is_empty() {
+            let has_timed_out = line.writable.wait_for(&mut state, interval).timed_out();
+            // The pen may be that of a session which has begun in the meantime.
+            if !has_timed_out || !state.queue.is_empty() || !state.is_current(&self.session) {
                 continue;
             }
             if std::mem::take(&mut state.was_written) {
