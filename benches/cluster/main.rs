@@ -54,6 +54,7 @@ const CALLERS: [usize; 4] = [1, 16, 64, 256];
 const READERS: usize = 64;
 
 const LATEST: &str = "linearizable get by the leader, 64 callers";
+const LEASED: &str = "the same with leases, 64 callers";
 const LOCAL: &str = "local get, 1 caller";
 const CLOSES: &str = "a leader closes: until the next write";
 
@@ -132,7 +133,7 @@ fn parse(arguments: &[String]) -> Result<Options> {
 fn measure(options: &Options) -> Result<()> {
     let scratch = machine::scratch(&options.directory)?;
     let mut table = Table::default();
-    let names = CALLERS.map(write_row).into_iter().chain([LATEST, LOCAL, CLOSES].map(str::to_owned));
+    let names = CALLERS.map(write_row).into_iter().chain([LATEST, LEASED, LOCAL, CLOSES].map(str::to_owned));
     if names.into_iter().any(|name| options.wants(&name)) {
         in_this_process(options, scratch.path(), &mut table)?;
     }
@@ -149,8 +150,10 @@ fn in_this_process(options: &Options, scratch: &Path, table: &mut Table) -> Resu
     let bare = Bare::start(scratch)?;
     let members = Members::start(scratch)?;
     writes(options, &bare, &members, table)?;
-    if [LATEST, LOCAL].iter().any(|name| options.wants(name)) {
-        reads(options, &members, table)?;
+    if [LATEST, LEASED, LOCAL].iter().any(|name| options.wants(name)) {
+        let leased = scratch.join("leases");
+        std::fs::create_dir(&leased)?;
+        reads(options, &members, &Members::start_with_leases(&leased)?, table)?;
     }
     drop(bare);
     if options.wants(CLOSES) {
@@ -189,22 +192,31 @@ fn writes(options: &Options, bare: &Bare, members: &Members, table: &mut Table) 
     Ok(())
 }
 
-fn reads(options: &Options, members: &Members, table: &mut Table) -> Result<()> {
+fn reads(options: &Options, members: &Members, leased: &Members, table: &mut Table) -> Result<()> {
     let keys = keys();
-    let leader = members.leader()?;
-    let latest = || {
-        let read = || Ok(|key: &str| leader.get_latest(key).map(drop).map_err(Into::into));
+    let (leader, leased) = (members.leader()?, leased.leader()?);
+    let latest_of = |store: &spinney::Store| {
+        let read = || Ok(|key: &str| store.get_latest(key).map(drop).map_err(Into::into));
         Ok([per_second(&keys, READERS, options.slice, 1, read)?])
     };
+    let (latest, leased) = (|| latest_of(&leader), || latest_of(&leased));
     let local = || {
         let read = || Ok(|key: &str| leader.get(key).map(drop).map_err(Into::into));
         Ok([per_second(&keys, 1, options.slice, 64, read)?])
     };
-    let [[latest], [local]] = in_turns(options.rounds, [Box::new(latest), Box::new(local)])?;
+    let [[latest], [leased], [local]] =
+        in_turns(options.rounds, [Box::new(latest), Box::new(leased), Box::new(local)])?;
     table.add(Row {
         what: LATEST.to_owned(),
         unit: Unit::PerSecond,
         spinney: latest,
+        limit: None,
+        reach: Reach::AtLeast(300_000.0),
+    });
+    table.add(Row {
+        what: LEASED.to_owned(),
+        unit: Unit::PerSecond,
+        spinney: leased,
         limit: None,
         reach: Reach::AtLeast(300_000.0),
     });

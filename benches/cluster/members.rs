@@ -19,6 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The members, each with where it lives.
 pub(crate) struct Members {
     peers: Vec<(String, String)>,
+    has_leases: bool,
     directory: PathBuf,
     stores: RefCell<Vec<Option<Store>>>,
 }
@@ -30,14 +31,23 @@ pub(crate) fn set(store: &Store, key: &str) -> Result<()> {
 
 impl Members {
     pub(crate) fn start(directory: &Path) -> Result<Self> {
+        Self::found(directory, false)
+    }
+
+    /// Members whose leader reads what is newest without asking anybody.
+    pub(crate) fn start_with_leases(directory: &Path) -> Result<Self> {
+        Self::found(directory, true)
+    }
+
+    fn found(directory: &Path, has_leases: bool) -> Result<Self> {
         let listeners: Vec<_> =
             (0..3).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<std::io::Result<_>>()?;
         let addresses = listeners.iter().map(|listener| Ok(listener.local_addr()?.to_string()));
         let addresses = addresses.collect::<Result<Vec<_>>>()?;
         drop(listeners);
         let peers = addresses.into_iter().zip(1..).map(|(address, n)| (format!("n{n}"), address)).collect();
-        let members =
-            Self { peers, directory: directory.to_owned(), stores: RefCell::new(vec![None, None, None]) };
+        let stores = RefCell::new(vec![None, None, None]);
+        let members = Self { peers, has_leases, directory: directory.to_owned(), stores };
         for n in 0..3 {
             members.open(n)?;
         }
@@ -52,6 +62,7 @@ impl Members {
     fn open(&self, n: usize) -> Result<()> {
         let (name, address) = &self.peers[n];
         let builder = Store::builder().dir(self.directory.join(name)).member(name).listen(address);
+        let builder = if self.has_leases { builder.leases() } else { builder };
         self.stores.borrow_mut()[n] = Some(builder.peers(self.peers.clone()).open()?);
         Ok(())
     }
