@@ -275,7 +275,7 @@ impl World {
     /// A disk is put back as it was some time ago, and its member has forgotten what it said since.
     ///
     /// Only a leader that it said that to can know, and only while it leads: so it is the only one that the member can speak
-    /// with until it is found out. Beyond a reign nobody can tell, as `ARCHITECTURE.md` says of old copies.
+    /// with until it is found out. Beyond a reign nobody can tell.
     fn put_disk_back(&mut self) -> bool {
         let place = self.any_place();
         let Some(image) = self.images.remove(&place) else {
