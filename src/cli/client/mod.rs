@@ -32,7 +32,7 @@ pub(crate) use endpoint::Endpoint;
 pub(crate) use error::ClientError;
 pub(crate) use escape::{clean_path, quoted};
 pub(crate) use keys::{Answer, Exist, Get, Node, Put, Remove, Watcher};
-pub(crate) use members::{Member, check_peer_url};
+pub(crate) use members::Member;
 pub(crate) use request::Request;
 pub(crate) use tls::TlsFiles;
 pub(crate) use transport::{Credentials, Transport};
