@@ -1,7 +1,7 @@
-//! What the real disk is asked for, and in which order: a process whose calls of the system are written down.
+//! What the operating system is asked for, and in which order: a process whose calls are written down.
 //!
 //! The simulated disk shows that the log is right if every sync does what it says. Here it is seen that each of them reaches
-//! the operating system, on the file that it is about, before anybody is told.
+//! the system, on the file that it is about, before anybody is told; and that nothing else is asked for.
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 
 mod support;
@@ -13,7 +13,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use spinney::Durability;
+use spinney::{Durability, Store};
 use support::{SEGMENT, small};
 
 /// Put before the C library: writes down each call that succeeded, once it has.
@@ -21,17 +21,22 @@ const WITNESS: &str = r#"
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+static int open_as_ever(const char *path, int flags, mode_t mode) {
+    return ((int (*)(const char *, int, ...)) dlsym(RTLD_NEXT, "open64"))(path, flags, mode);
+}
 
 static void note(const char *call, const char *path, const char *to) {
     static char line[8400];
     static int log = -1;
     static int lock;
     while (__sync_lock_test_and_set(&lock, 1)) {}
-    if (log < 0) log = open(getenv("SYNCS_LOG"), O_WRONLY | O_APPEND);
+    if (log < 0) log = open_as_ever(getenv("CALLS_LOG"), O_WRONLY | O_APPEND | O_CLOEXEC, 0);
     int length = snprintf(line, sizeof line, "%s %s %s\n", call, path, to);
     if (write(log, line, length) != length) abort();
     __sync_lock_release(&lock);
@@ -62,6 +67,25 @@ int unlink(const char *path) {
     return result;
 }
 
+int open64(const char *path, int flags, ...) {
+    va_list rest;
+    va_start(rest, flags);
+    int file = open_as_ever(path, flags, va_arg(rest, mode_t));
+    va_end(rest);
+    if (file >= 0 && flags & (O_CREAT | O_WRONLY | O_RDWR)) note("touch", path, "");
+    return file;
+}
+
+int socket(int domain, int type, int protocol) {
+    note("socket", "", "");
+    return ((int (*)(int, int, int)) dlsym(RTLD_NEXT, "socket"))(domain, type, protocol);
+}
+
+pid_t fork(void) {
+    note("fork", "", "");
+    return ((pid_t (*)(void)) dlsym(RTLD_NEXT, "fork"))();
+}
+
 int mkdir(const char *path, mode_t mode) {
     int result = ((int (*)(const char *, mode_t)) dlsym(RTLD_NEXT, "mkdir"))(path, mode);
     if (result == 0) note("mkdir", path, "");
@@ -70,9 +94,9 @@ int mkdir(const char *path, mode_t mode) {
 "#;
 
 /// What the child does, by name.
-const CHILD: &str = "SYNCS_CHILD";
-const LOG: &str = "SYNCS_LOG";
-const PATH: &str = "SYNCS_PATH";
+const CHILD: &str = "CALLS_CHILD";
+const LOG: &str = "CALLS_LOG";
+const PATH: &str = "CALLS_PATH";
 
 /// A line of the log: a call, or what the child says.
 #[derive(Debug, PartialEq, Eq)]
@@ -124,6 +148,19 @@ fn child() {
             say("synced");
             // As a kill would have it: closing syncs, too.
             std::process::exit(0);
+        }
+        "all" => {
+            for store in [store(Durability::Disk), Store::in_memory()] {
+                say("open");
+                let watch = store.watch("/").recursive().start().expect("it starts");
+                store.put("/short").value("x").ttl(Duration::from_millis(20)).send().expect("it is written");
+                assert_eq!(watch.iter().take(2).count(), 2);
+                store.put("/a").value("x").submit().wait().expect("it is written");
+                store.snapshot().expect("it is saved");
+                store.backup(&mut Vec::new()).expect("it is written");
+                drop(store);
+                say("closed");
+            }
         }
         other => panic!("{other}?"),
     }
@@ -252,4 +289,25 @@ fn what_is_acknowledged_was_synced_first() {
 fn what_need_not_wait_for_the_disk_is_synced_soon_afterwards() {
     let lines = witnessed("behind");
     assert_eq!(lines.last().map(|line| &*line.call), Some("synced"));
+}
+
+#[test]
+fn nothing_is_touched_that_was_not_named() {
+    let lines = witnessed("all");
+    let below = |path: &str| path == "above" || path.starts_with("above/");
+    // From the first that the store does until it is gone; then the one that has no directory.
+    let first = lines.iter().position(|line| below(&line.path)).expect("it has a directory");
+    let calls = &lines[first..];
+    let closed = calls.iter().position(|line| line.call == "closed").expect("it is closed");
+    for line in &calls[..closed] {
+        let is_ours = match &*line.call {
+            "touch" | "mkdir" | "unlink" => below(&line.path),
+            "rename" => below(&line.path) && below(&line.to),
+            call => call != "socket" && call != "fork",
+        };
+        assert!(is_ours, "{line:?}");
+    }
+    assert!(calls[..closed].iter().any(|line| line.call == "touch"), "nothing was seen: {lines:?}");
+    let after: Vec<_> = calls[closed + 1..].iter().map(|line| &*line.call).collect();
+    assert_eq!(after, ["open", "closed"], "{calls:?}");
 }
