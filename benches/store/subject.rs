@@ -87,6 +87,12 @@ impl Store {
         Ok(())
     }
 
+    /// Deletes a directory with all that is in it.
+    pub(crate) fn delete_all(&self, key: &str) -> Result<()> {
+        self.0.remove(key).recursive().send()?;
+        Ok(())
+    }
+
     /// How many keys have yet to expire.
     pub(crate) fn timers(&self) -> usize {
         self.0.status().timers

@@ -43,13 +43,14 @@ use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
+use crossbeam_utils::sync::ShardedLockReadGuard;
 use parking_lot::{Condvar, Mutex};
 
 use crate::error::Error;
 use crate::key::Key;
 use crate::node::Node;
 use crate::raft::Role;
+use crate::replica::tree_lock::TreeLock;
 use crate::tree::{Command, Tree};
 use crate::types::{Index, Timestamp};
 #[cfg(feature = "http")]
@@ -100,7 +101,7 @@ pub(crate) struct Member {
     identity: Identity,
     settings: Settings,
     clock: Clock,
-    tree: ShardedLock<Tree>,
+    tree: TreeLock,
     hub: Arc<Hub>,
     round: Round<Crank, Proposal>,
     /// Tells whoever waits for room in the log that a snapshot has ended. Goes with the crank.
@@ -179,11 +180,7 @@ impl Member {
 
     /// The tree, to read.
     pub(crate) fn tree(&self) -> ShardedLockReadGuard<'_, Tree> {
-        self.tree.read().expect("the tree does not panic")
-    }
-
-    fn tree_mut(&self) -> ShardedLockWriteGuard<'_, Tree> {
-        self.tree.write().expect("the tree does not panic")
+        self.tree.read()
     }
 
     /// The present moment in log time.
@@ -270,7 +267,7 @@ impl Member {
         if self.tree().next_wake().is_none_or(|wake| wake > now) {
             return false;
         }
-        while self.tree_mut().refine_timers(now, STEPS_PER_LOCK) {}
+        while self.tree.write_again().refine_timers(now, STEPS_PER_LOCK) {}
         self.tree().next_wake().is_some_and(|wake| wake <= now)
     }
 

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
-use crossbeam_utils::sync::ShardedLock;
 use parking_lot::{Condvar, Mutex};
 
 use super::clock::Clock;
@@ -19,6 +18,7 @@ use crate::entry::{Config, Entry, EntryId, Payload};
 use crate::error::Error;
 use crate::raft::{self, Known, Raft};
 use crate::replica::content::{self, Meta};
+use crate::replica::tree_lock::TreeLock;
 use crate::session::{Admission, Sessions};
 use crate::tree::{Command, Effect, Tree};
 use crate::types::{ClusterId, Index, LogIndex, MemberId};
@@ -110,7 +110,7 @@ impl Member {
             identity,
             settings,
             clock,
-            tree: ShardedLock::new(tree),
+            tree: TreeLock::new(tree),
             hub: Hub::new(history),
             round: Round::new(Crank::new(raft, log)),
             snapshot_ended: Condvar::new(),

@@ -247,8 +247,10 @@ impl Member {
     fn apply(&self, crank: &mut Crank, entries: Vec<Entry>, own: &mut Option<Answer>) {
         let mut entries = entries.into_iter().peekable();
         let mut results = std::mem::take(&mut crank.results);
+        let mut is_first = true;
         while entries.peek().is_some() {
-            let mut tree = self.tree_mut();
+            let mut tree = if is_first { self.tree.write() } else { self.tree.write_again() };
+            is_first = false;
             let mut applied = None;
             for _ in 0..WRITES_PER_LOCK {
                 // Much may be due before the next one: others look at the tree and are told in between.

@@ -29,6 +29,7 @@ mod proposals;
 mod snapshots;
 mod state;
 mod step;
+pub(crate) mod tree_lock;
 mod writes;
 
 use std::sync::Arc;

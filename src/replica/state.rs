@@ -4,10 +4,11 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard};
+use crossbeam_utils::sync::ShardedLockReadGuard;
 use parking_lot::Mutex;
 
 use super::content::{Content, Meta};
+use super::tree_lock::TreeLock;
 use crate::codec;
 use crate::entry::{Config, Entry, EntryId, Payload};
 use crate::event::{Action, Change};
@@ -32,7 +33,7 @@ const STEPS_PER_LOCK: usize = 256;
 ///
 /// The tree's lock and the hub's are never held together.
 pub struct State {
-    tree: ShardedLock<Tree>,
+    tree: TreeLock,
     hub: Arc<Hub>,
     /// How many nodes have expired.
     expired: AtomicU64,
@@ -43,7 +44,7 @@ pub struct State {
 impl State {
     pub(super) fn new(tree: Tree, history: History) -> Self {
         Self {
-            tree: ShardedLock::new(tree),
+            tree: TreeLock::new(tree),
             hub: Hub::new(history),
             expired: AtomicU64::new(0),
             laggards: Mutex::new(None),
@@ -56,7 +57,7 @@ impl State {
     ///
     /// When a command panicked in it.
     pub fn tree(&self) -> ShardedLockReadGuard<'_, Tree> {
-        self.tree.read().expect("the tree does not panic")
+        self.tree.read()
     }
 
     /// Begins a watch of `key` from `since` on, for which up to `capacity` events wait.
@@ -122,7 +123,7 @@ impl State {
         if self.tree().next_wake().is_none_or(|wake| wake > now) {
             return false;
         }
-        while self.tree.write().expect("the tree does not panic").refine_timers(now, STEPS_PER_LOCK) {}
+        while self.tree.write_again().refine_timers(now, STEPS_PER_LOCK) {}
         self.tree().next_wake().is_some_and(|wake| wake <= now)
     }
 
@@ -177,7 +178,7 @@ impl Replicated {
         let mut outcomes = Vec::new();
         let mut ran: Vec<(usize, Result<Range<usize>, Refused>)> = Vec::new();
         for (batch, entries) in entries.chunks(ENTRIES_PER_LOCK).enumerate() {
-            let mut tree = state.tree.write().expect("the tree does not panic");
+            let mut tree = if batch == 0 { state.tree.write() } else { state.tree.write_again() };
             for (place, entry) in entries.iter().enumerate() {
                 let place = batch * ENTRIES_PER_LOCK + place;
                 let Some(command) = self.admit(entry)? else {
@@ -190,7 +191,7 @@ impl Replicated {
                 while tree.expire_due(entry.time, STEPS_PER_LOCK, &mut self.effects) {
                     drop(tree);
                     self.tell(state, &mut ran, &mut outcomes);
-                    tree = state.tree.write().expect("the tree does not panic");
+                    tree = state.tree.write_again();
                 }
                 let result = tree.apply(entry.time, command, &mut self.effects);
                 if waits(entry) {
@@ -256,7 +257,7 @@ impl Replicated {
 
     /// Puts what a snapshot holds in the place of everything.
     pub(super) fn replace(&mut self, state: &State, with: Self, tree: Tree, history: History) {
-        *state.tree.write().expect("the tree does not panic") = tree;
+        *state.tree.write() = tree;
         let _ = state.hub.replace_history(history);
         *self = with;
     }

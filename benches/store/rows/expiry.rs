@@ -1,10 +1,8 @@
-//! How late a watcher is told that a key has expired, while nobody else does anything; and how long readers wait while
-//! very many keys expire at once.
+//! How late a watcher is told that a key has expired, while nobody else does anything.
 
 use std::time::{Duration, Instant};
 
-use super::MILLION;
-use crate::keys::{self, Random, VALUE};
+use crate::keys::{Random, VALUE};
 use crate::limits::TimedWait;
 use crate::subject::{Durability, Pending, Store};
 use crate::table::{Reach, Row, Table, Unit};
@@ -35,62 +33,6 @@ pub(super) fn lateness(bench: &Bench<'_>, table: &mut Table) -> Result<()> {
         reach: Reach::AtMost(10.0),
     });
     Ok(())
-}
-
-/// Keys that expire at one moment; so many moments, to make a million.
-const CROWD: usize = MILLION / 4;
-
-/// What the expiry may add to the longest get of a time without one.
-const PAUSE_MS: f64 = 10.0;
-
-pub(super) fn pauses(bench: &Bench<'_>, table: &mut Table) -> Result<()> {
-    let store = Store::for_large_transactions()?;
-    let kept = "/kept";
-    store.set(kept, &VALUE)?;
-    let get = || store.get(kept);
-    let turn: Turn<'_, 3> = Box::new(|| {
-        for first in (0..MILLION).step_by(CROWD) {
-            let keys = (first..first + CROWD).map(keys::key);
-            store.set_all_with_ttl(keys, &VALUE, Duration::from_secs(15))?;
-        }
-        let without = longest(get, |since| since < Duration::from_secs(2))?;
-        while store.timers() == MILLION {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        let start = Instant::now();
-        let during = longest(get, |_| store.timers() > 0)?;
-        Ok([without, during, start.elapsed().as_secs_f64() * 1e9 / MILLION as f64])
-    });
-    let [[without, during, each]] = in_turns(bench.rounds.min(3), [turn])?;
-    table.add(Row {
-        what: "longest get while 1M keys expire at once; spinney without".into(),
-        unit: Unit::Milliseconds,
-        spinney: during,
-        limit: Some(without),
-        reach: Reach::MoreAtMost(PAUSE_MS),
-    });
-    table.add(Row {
-        what: "1M keys expiring at once, each".into(),
-        unit: Unit::Nanoseconds,
-        spinney: each,
-        limit: None,
-        reach: Reach::ToCompare,
-    });
-    Ok(())
-}
-
-/// In milliseconds.
-fn longest(get: impl Fn() -> Result<()>, goes_on: impl Fn(Duration) -> bool) -> Result<f64> {
-    let (begin, mut longest) = (Instant::now(), Duration::ZERO);
-    // To ask whether it goes on waits for the writer, too: seldom.
-    while goes_on(begin.elapsed()) {
-        for _ in 0..10_000 {
-            let start = Instant::now();
-            get()?;
-            longest = longest.max(start.elapsed());
-        }
-    }
-    Ok(longest.as_secs_f64() * 1e3)
 }
 
 /// In milliseconds.

@@ -1,5 +1,6 @@
 //! The rows, by group.
 
+mod crowd;
 mod durable;
 mod expiry;
 mod get;
@@ -25,7 +26,7 @@ use crate::{Bench, Result};
 type Group = fn(&Bench<'_>, &mut Table) -> Result<()>;
 
 /// Every group by the name that the command line knows it by.
-pub(crate) const GROUPS: [(&str, Group); 13] = [
+pub(crate) const GROUPS: [(&str, Group); 14] = [
     ("durable", durable::sets),
     ("submit", durable::submits),
     ("device", durable::device_bytes),
@@ -34,7 +35,8 @@ pub(crate) const GROUPS: [(&str, Group); 13] = [
     ("watch", watch::events),
     ("ttl", ttl::timers),
     ("expiry", expiry::lateness),
-    ("crowd", expiry::pauses),
+    ("crowd-expires", crowd::expiries),
+    ("crowd-deleted", crowd::deletion),
     ("memory", memory::a_key),
     ("open", open::a_million),
     ("snapshot", snapshot::pauses),
