@@ -29,6 +29,7 @@
 //!   clock back=MS         everybody's clock goes back
 //!   time M                what an entry would be stamped with
 //!   join M                a member that knows nothing comes up
+//!   lease PERCENT         whoever is started from here on has leases and allows for this drift
 //!   snapshot M [full=true]     M takes a snapshot and cuts its log; with full as far as it may
 //!   status                what each member knows
 //!   tree M                what member M has applied
@@ -129,6 +130,10 @@ impl Runner {
     }
 }
 
+fn lease(percent: u64) -> Lease {
+    Lease { tick_ms: 10, drift_percent: percent as u8 }
+}
+
 fn settings(args: &mut ArgumentConsumer<'_>) -> Outcome<Settings> {
     let default = Settings::default();
     let election = key(args, "election")?.unwrap_or(30) as u32;
@@ -141,7 +146,7 @@ fn settings(args: &mut ArgumentConsumer<'_>) -> Outcome<Settings> {
         cache_bytes: key(args, "cache")?.unwrap_or(default.cache_bytes),
         uncommitted_bytes: key(args, "uncommitted")?.unwrap_or(default.uncommitted_bytes),
         chunk_bytes: key(args, "chunk")?.unwrap_or(default.chunk_bytes),
-        lease: key(args, "lease")?.map(|drift| Lease { tick_ms: 10, drift_percent: drift as u8 }),
+        lease: key(args, "lease")?.map(lease),
         ..default
     })
 }
@@ -289,6 +294,7 @@ impl goldenscript::Runner for Runner {
             }
             "start" => self.cluster.start(member(&mut args)?),
             "join" => self.cluster.join(member(&mut args)?),
+            "lease" => self.cluster.settings.lease = Some(lease(number(&mut args)?)),
             "snapshot" => {
                 let member = member(&mut args)?;
                 let is_full = args.take_key("full").is_some();
