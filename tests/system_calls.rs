@@ -3,6 +3,7 @@
 //! The simulated disk shows that the log is right if every sync does what it says. Here it is seen that each of them reaches
 //! the system, on the file that it is about, before anybody is told; and that nothing else is asked for.
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should not")]
 
 mod support;
 
@@ -14,7 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use spinney::{Durability, Store};
-use support::{SEGMENT, small};
+use support::{SEGMENT, directory, small};
 
 /// Put before the C library: writes down each call that succeeded, once it has.
 const WITNESS: &str = r#"
@@ -111,27 +112,26 @@ struct Line {
 #[test]
 fn child() {
     let Ok(task) = std::env::var(CHILD) else { return };
-    let [path, log] = [PATH, LOG].map(|name| PathBuf::from(std::env::var(name).expect("it is set")));
-    let mut file = OpenOptions::new().append(true).open(&log).expect("it is there");
-    let mut say = |what: &str| file.write_all(format!("{what}  \n").as_bytes()).expect("it can be written");
-    let store =
-        |durability| small().dir(path.join("above/store")).durability(durability).open().expect("it opens");
+    let [path, log] = [PATH, LOG].map(|name| PathBuf::from(std::env::var(name).unwrap()));
+    let mut file = OpenOptions::new().append(true).open(&log).unwrap();
+    let mut say = |what: &str| file.write_all(format!("{what}  \n").as_bytes()).unwrap();
+    let store = |durability| small().dir(path.join("above/store")).durability(durability).open().unwrap();
     match &*task {
         "writes" => {
             let store = store(Durability::Disk);
             say("open");
             for number in 0..400 {
-                store.set(format!("/{}", number % 50), "x".repeat(1000)).expect("it is written");
+                store.set(format!("/{}", number % 50), "x".repeat(1000)).unwrap();
                 say("acknowledged");
             }
-            store.snapshot().expect("it is saved");
+            store.snapshot().unwrap();
             say("saved");
             drop(store);
             say("closed");
         }
         "behind" => {
             let store = store(Durability::Process);
-            store.set("/a", "x").expect("it is written");
+            store.set("/a", "x").unwrap();
             say("acknowledged");
             // Nothing else happens that would have it synced.
             let is_synced = || {
@@ -152,12 +152,12 @@ fn child() {
         "all" => {
             for store in [store(Durability::Disk), Store::in_memory()] {
                 say("open");
-                let watch = store.watch("/").recursive().start().expect("it starts");
-                store.put("/short").value("x").ttl(Duration::from_millis(20)).send().expect("it is written");
+                let watch = store.watch("/").recursive().start().unwrap();
+                store.put("/short").value("x").ttl(Duration::from_millis(20)).send().unwrap();
                 assert_eq!(watch.iter().take(2).count(), 2);
-                store.put("/a").value("x").submit().wait().expect("it is written");
-                store.snapshot().expect("it is saved");
-                store.backup(&mut Vec::new()).expect("it is written");
+                store.put("/a").value("x").submit().wait().unwrap();
+                store.snapshot().unwrap();
+                store.backup(&mut Vec::new()).unwrap();
                 drop(store);
                 say("closed");
             }
@@ -177,7 +177,7 @@ fn is_gone(line: &Line) -> bool {
 
 fn lines(log: &Path, base: &Path) -> Vec<Line> {
     let base = format!("{}/", base.display());
-    let text = fs::read_to_string(log).expect("it is text");
+    let text = fs::read_to_string(log).unwrap();
     let line = |line: &str| {
         let mut words = line.split(' ').map(|word| word.strip_prefix(&base).unwrap_or(word).to_owned());
         let mut word = || words.next().unwrap_or_default();
@@ -188,23 +188,23 @@ fn lines(log: &Path, base: &Path) -> Vec<Line> {
 
 /// Runs the child under the eyes of the witness.
 fn witnessed(task: &str) -> Vec<Line> {
-    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("there is room");
-    let base = directory.path().canonicalize().expect("it is there");
+    let directory = directory();
+    let base = directory.path().canonicalize().unwrap();
     let [source, witness, log] = ["witness.c", "witness.so", "log"].map(|name| base.join(name));
-    fs::write(&source, WITNESS).expect("there is room");
-    fs::write(&log, "").expect("there is room");
-    // Whoever builds this has what links it.
+    fs::write(&source, WITNESS).unwrap();
+    fs::write(&log, "").unwrap();
+    // Whoever builds this has what links it: a C compiler.
     let built =
         Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&witness, &source]).arg("-ldl").status();
-    assert!(built.expect("there is a C compiler").success());
-    let child = Command::new(std::env::current_exe().expect("this is a program"))
+    assert!(built.unwrap().success());
+    let child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "child"])
         .env(CHILD, task)
         .env(LOG, &log)
         .env(PATH, &base)
         .env("LD_PRELOAD", &witness)
         .output()
-        .expect("it starts");
+        .unwrap();
     assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
     lines(&log, &base)
 }
@@ -242,8 +242,7 @@ fn what_is_acknowledged_was_synced_first() {
         match &*line.call {
             // A directory that was made is durable in the one above before anything is promised.
             "mkdir" => {
-                let above =
-                    Path::new(&line.path).parent().expect("it is below ours").to_str().expect("it is text");
+                let above = Path::new(&line.path).parent().unwrap().to_str().unwrap();
                 let is_synced = |line: &Line| {
                     line.call == "fsync"
                         && (line.path == above || above.is_empty() && line.path.starts_with('/'))
@@ -269,7 +268,7 @@ fn what_is_acknowledged_was_synced_first() {
             // A part of the log goes only when there is a snapshot, and a mark of it is durable.
             _ if is_gone(line) => {
                 let saved = lines[..place].iter().position(|other| other.to.ends_with(".snap"));
-                let saved = saved.expect("the log went without a snapshot");
+                let saved = saved.unwrap();
                 assert!(
                     comes(&lines[..place], saved, is_sync_of_log, |_| false),
                     "{line:?}: there is no mark"
@@ -296,9 +295,9 @@ fn nothing_is_touched_that_was_not_named() {
     let lines = witnessed("all");
     let below = |path: &str| path == "above" || path.starts_with("above/");
     // From the first that the store does until it is gone; then the one that has no directory.
-    let first = lines.iter().position(|line| below(&line.path)).expect("it has a directory");
+    let first = lines.iter().position(|line| below(&line.path)).unwrap();
     let calls = &lines[first..];
-    let closed = calls.iter().position(|line| line.call == "closed").expect("it is closed");
+    let closed = calls.iter().position(|line| line.call == "closed").unwrap();
     for line in &calls[..closed] {
         let is_ours = match &*line.call {
             "touch" | "mkdir" | "unlink" => below(&line.path),
