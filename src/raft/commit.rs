@@ -32,8 +32,16 @@ impl Raft {
         }
     }
 
-    /// Hands out what is committed and durable here, once.
+    /// Hands out what is committed and durable here, once; and leaves, if that says so.
     pub(super) fn hand_out(&mut self, outputs: &mut Vec<Output>) {
+        self.apply(outputs);
+        // A snapshot may have said it, or what was applied before a restart.
+        if !self.configs.current().contains(self.id) && self.is_removed(self.id) {
+            self.stop(Some(Stop::Removed), outputs);
+        }
+    }
+
+    fn apply(&mut self, outputs: &mut Vec<Output>) {
         let upto = self.committed.min(self.writes.durable());
         let Some(last) = self.log.id_at(upto).filter(|last| last.index > self.applied.index) else { return };
         let first = self.applied.index.next();
@@ -48,9 +56,6 @@ impl Raft {
             outputs.push(Output::Apply(entries));
         }
         self.reads.applied(upto, outputs);
-        if !self.configs.current().contains(self.id) && self.is_removed(self.id) {
-            self.stop(Some(Stop::Removed), outputs);
-        }
     }
 
     /// The entries from `first` to `upto`. Those that no peer can need are no longer kept.

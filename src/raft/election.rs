@@ -97,6 +97,8 @@ impl Raft {
             self.election.restart(&self.settings, &mut self.random);
             if self.may_stand() {
                 self.ask_whether_to_stand(outputs);
+            } else if !self.is_elector() {
+                self.ask_whether_removed(outputs);
             }
         }
     }
@@ -148,6 +150,16 @@ impl Raft {
             self.pen().send(peer, Message::PreVote { term, last }, outputs);
         }
         self.decide_pre_vote(outputs);
+    }
+
+    /// A learner that hears from no leader may have been removed while it was away, and then nobody comes to tell it. It
+    /// asks as if it stood in a term before all: nobody grants that, but whoever knows of a removal says so.
+    fn ask_whether_removed(&mut self, outputs: &mut Vec<Output>) {
+        self.become_follower(self.hard_state.term, None);
+        for peer in self.other_voters() {
+            let question = Message::PreVote { term: Term::default(), last: EntryId::default() };
+            self.pen().send(peer, question, outputs);
+        }
     }
 
     pub(super) fn answer_pre_vote(

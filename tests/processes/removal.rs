@@ -47,3 +47,25 @@ fn a_member_that_is_removed_ends_and_says_so_and_so_it_does_whenever_it_is_start
     let after = cluster.listed(0);
     assert!(after.len() == 3 && listed.iter().all(|member| after.contains(member)), "{after:?}");
 }
+
+#[test]
+fn a_member_that_was_away_when_it_was_removed_is_told_and_never_votes_again() {
+    let mut cluster = Cluster::of_three(&[]);
+    assert!(cluster.set(0, "/a", "1"));
+    cluster.kill(2);
+    cluster.leader(&[0, 1]);
+    remove(&cluster, 0, 2);
+    assert!(cluster.set(0, "/removed", "1"));
+    for left in [0, 1] {
+        wait_until("both know that it was removed", || cluster.value(left, "/removed").is_some());
+    }
+    // Of the two that are left, both are needed.
+    cluster.kill(1);
+    let before = cluster.said(2).len();
+    cluster.start(2, "new");
+    end(&mut cluster, 2, before);
+    assert!(!cluster.set(0, "/a", "2"), "nobody who was removed makes up a majority");
+    cluster.start(1, "new");
+    cluster.wait_until_well();
+    assert!(cluster.set(0, "/a", "3"));
+}

@@ -75,15 +75,14 @@ impl World {
         Outcome { report: self.report, trace }
     }
 
-    /// Ends all faults. Processes that stand go on as they are, or are all started anew.
+    /// Ends all faults; a process that was made to stand still does so to the end of its time. Those that are up go on as they
+    /// are, or are all started anew.
     fn heal(&mut self) {
         self.is_calm = true;
         self.clients.is_open = self.plan.is_busy;
         self.network.heal();
         for at in 0..self.machines.len() {
             let machine = &mut self.machines[at];
-            machine.paused_until = 0;
-            machine.burst = 0;
             machine.dies_after = None;
             let (place, life) = (machine.place, machine.life);
             machine.disk.set_capacity(None);
@@ -140,6 +139,7 @@ impl World {
                 let machine = self.places.get(&member).map(|place| &self.machines[place.0]);
                 machine.is_some_and(|machine| {
                     machine.condition == Condition::Sound
+                        && machine.paused_until <= self.now
                         && !machine.is_syncing
                         && machine.replica.as_ref().is_some_and(|replica| {
                             replica.applied() == last
