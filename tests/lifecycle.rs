@@ -245,6 +245,26 @@ fn a_flipped_bit_is_refused_or_changes_nothing() {
     assert!(refused > 100, "{refused}");
 }
 
+/// A store that was closed has vouched for its last write: it is no torn one, should it go bad.
+#[test]
+fn the_last_write_before_the_end_is_not_lost_in_silence() {
+    let directory = directory();
+    let store = open(directory.path()).unwrap();
+    store.set("/first", "1").unwrap();
+    store.set("/last", "the very last one").unwrap();
+    drop(store);
+    let file = file_with(directory.path(), "wal");
+    let mut bytes = fs::read(&file).unwrap();
+    let last = bytes.windows(17).position(|window| window == b"the very last one").unwrap();
+    bytes[last] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    assert_refused(
+        directory.path(),
+        name(&file),
+        |error| matches!(error, WalError::Damaged { offset, .. } if *offset < last as u64),
+    );
+}
+
 /// A directory on a read-only file system, for as long as this lives.
 struct ReadOnly(PathBuf);
 

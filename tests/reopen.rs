@@ -4,9 +4,17 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use spinney::{Builder, Error, Event, Store, WalError};
+use spinney::internals::BootId;
+use spinney::internals::codec;
+use spinney::internals::entry::{Config, Entry, EntryId, HardState, Payload, Session, WriteSet};
+use spinney::internals::tree::{Command, CreateInOrder, Value};
+use spinney::internals::wal::{FileDisk, Wal, WalSettings};
+use spinney::{
+    Builder, ClusterId, Error, Event, Identity, Key, LogIndex, MemberId, Store, Term, Timestamp, WalError,
+};
 
 fn scratch() -> tempfile::TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
@@ -145,6 +153,57 @@ fn a_snapshot_ahead_of_the_log_is_refused() {
     fs::copy(&snapshot, older.path().join(snapshot.file_name().unwrap())).unwrap();
     let error = Store::open(older.path()).unwrap_err();
     assert!(matches!(error, Error::Log(WalError::Damaged { .. })), "{error:?}");
+}
+
+#[test]
+fn an_older_snapshot_under_the_name_of_a_newer_is_refused() {
+    let directory = scratch();
+    let store = Store::open(directory.path()).unwrap();
+    store.set("/a", "1").unwrap();
+    store.snapshot().unwrap();
+    let older = fs::read(snapshot_of(directory.path())).unwrap();
+    store.set("/a", "2").unwrap();
+    store.snapshot().unwrap();
+    drop(store);
+    let newer = snapshot_of(directory.path());
+    fs::write(&newer, older).unwrap();
+    let error = Store::open(directory.path()).unwrap_err();
+    assert!(matches!(&error, Error::Log(WalError::Damaged { path, .. }) if *path == newer), "{error:?}");
+}
+
+/// The log of a member that was one of several: what its callers proposed has numbers, and may be there twice.
+#[test]
+fn what_a_log_has_twice_is_done_once() {
+    let directory = scratch();
+    let member = MemberId::new(1);
+    let disk = Arc::new(FileDisk::open(directory.path(), true).unwrap());
+    let identity = Identity { cluster: ClusterId::new(7), member };
+    let mut wal = Wal::create(disk, WalSettings::default(), identity, None).unwrap();
+    let boot = BootId::new(3);
+    let create = Command::CreateInOrder(CreateInOrder {
+        directory: Key::parse("/queue").unwrap(),
+        value: Value("job".as_bytes().into()),
+        ttl_ms: None,
+        dir: false,
+    });
+    let payloads = [None, Some(1), Some(1), Some(2), Some(1), Some(2)].map(|sequence: Option<u64>| {
+        let session = sequence.map(|sequence| Session { member, boot, sequence });
+        let config = || Payload::Config(Box::new(Config::alone(member)));
+        (session, session.map_or_else(config, |_| Payload::Command(codec::encode(&create).into())))
+    });
+    let entry = |(index, (session, payload))| {
+        let id = EntryId { term: Term::new(1), index: LogIndex::new(index) };
+        Entry { id, time: Timestamp::new(5_000), session, payload }
+    };
+    let entries = (1..).zip(payloads).map(entry).collect();
+    let hard_state = Some(HardState { term: Term::new(1), vote: Some(member), boot });
+    wal.append(&WriteSet { hard_state, entries, ..WriteSet::default() }).unwrap();
+    wal.close().unwrap();
+    for _ in 0..2 {
+        let store = Store::open(directory.path()).unwrap();
+        assert_eq!(store.list("/queue").unwrap().len(), 2);
+        store.snapshot().unwrap();
+    }
 }
 
 #[test]
