@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use clap::{Args, Subcommand};
 
 use super::Names;
+use crate::cli::args::serve::ServerTls;
 
 #[derive(Args, Debug)]
 #[command(
@@ -46,14 +47,15 @@ pub(crate) enum MemberCommand {
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "The members are those that --endpoints names (http:// only), and from then on those that they make known. \
-        Members that fail are left alone for a while; where it cannot be known whether one has done what was asked for, the \
-        answer is 502.\nSIGTERM and SIGINT end the proxy when what is under way is answered.\n\nExamples:\n  spinney proxy --endpoints \
+    after_help = "The members are those that --endpoints names, and from then on those that they make known. Those at https:// \
+        URLs are asked if --ca-file says whom to trust; they are shown the certificate in --cert-file, if there is one. Members \
+        that fail are left alone for a while; where it cannot be known whether one has done what was asked for, the answer is \
+        502.\nSIGTERM and SIGINT end the proxy when what is under way is answered.\n\nExamples:\n  spinney proxy --endpoints \
         http://10.0.0.1:2379,http://10.0.0.2:2379\n  spinney proxy --endpoints http://10.0.0.1:2379 --readonly \
-        --listen-client-urls http://127.0.0.1:8080"
+        --listen-client-urls http://127.0.0.1:8080\n  spinney proxy --endpoints https://db1:2379 --ca-file ca.pem"
 )]
 pub(crate) struct Proxy {
-    /// Where clients are served: http://, host and port, separated by commas
+    /// Where clients are served: http:// or https://, host and port, separated by commas
     #[arg(
         long,
         env = "ETCD_LISTEN_CLIENT_URLS",
@@ -61,6 +63,8 @@ pub(crate) struct Proxy {
         default_value = "http://localhost:2379"
     )]
     pub(crate) listen_client_urls: String,
+    #[command(flatten)]
+    pub(crate) tls: ServerTls,
     /// Refuse everything but GET
     #[arg(long)]
     pub(crate) readonly: bool,
