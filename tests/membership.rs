@@ -21,7 +21,7 @@ impl Member {
     fn open(name: &str, join: Option<&Member>) -> Self {
         let directory = directory();
         let builder = Store::builder().dir(directory.path()).member(name).listen("127.0.0.1:0");
-        let builder = builder.request_timeout(Duration::from_secs(2));
+        let builder = builder.request_timeout(Duration::from_secs(1));
         let builder = match join {
             None => builder,
             Some(other) => builder.join(other.address()).learner(),
@@ -70,8 +70,8 @@ fn votes_are_given_and_taken_and_the_lead_is_handed_over() {
     assert_eq!(denied(second.cluster().promote(second.id())), Denied::Exists);
     assert_eq!(denied(first.cluster().transfer(Some(first.id()))), Denied::Pointless);
     first.cluster().transfer(Some(second.id())).unwrap();
-    assert!(second.cluster().is_leader());
     assert_eq!(first.cluster().leader(), Some(second.id()));
+    wait_until("the other knows that it leads", || second.cluster().is_leader());
     first.store.set("/a", "2").unwrap();
     second.cluster().transfer(None).unwrap();
     wait_until("the other leads", || first.cluster().is_leader());
