@@ -1,5 +1,6 @@
 //! Members that are processes of their own: started, killed, frozen, and asked over HTTP.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -228,10 +229,7 @@ impl Cluster {
     pub(crate) fn wait_until_well(&self) {
         for member in 0..self.members.len() {
             if self.members[member].child.is_some() {
-                let name = &self.members[member].name;
-                wait_until(&format!("{name} is well; it said {}", self.said(member)), || {
-                    self.is_well(member)
-                });
+                wait_until(Wellness(self, member), || self.is_well(member));
             }
         }
     }
@@ -265,6 +263,17 @@ impl Cluster {
             leader.is_some()
         });
         leader.unwrap()
+    }
+}
+
+/// That a member is well; where it is not, what all of them have said.
+struct Wellness<'a>(&'a Cluster, usize);
+
+impl fmt::Display for Wellness<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(cluster, member) = self;
+        write!(f, "{} is well", cluster.members[*member].name)?;
+        (0..cluster.members.len()).try_for_each(|member| write!(f, "\n{}", cluster.said(member)))
     }
 }
 

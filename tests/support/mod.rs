@@ -66,7 +66,7 @@ pub(crate) fn directory() -> TempDir {
 }
 
 /// Waits for what must come sooner or later; generous, since it only ends what would hang.
-pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: impl std::fmt::Display, mut holds: impl FnMut() -> bool) {
     let started = now();
     while !holds() {
         assert!(started.elapsed() < Duration::from_secs(60), "this never came: {what}");
