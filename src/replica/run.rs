@@ -56,10 +56,6 @@ impl<W> Run<W> {
         tasks: impl Iterator<Item = Task<W>>,
         audience: &mut impl Audience<W>,
     ) {
-        let mut tasks = tasks.peekable();
-        if tasks.peek().is_none() {
-            return;
-        }
         let mut tree = state.tree.write();
         let mut left = COMMANDS_PER_LOCK;
         for Task { time, command, waits } in tasks {
