@@ -53,7 +53,7 @@ impl Clock {
     }
 
     /// How long it has been since `instant`.
-    #[cfg(feature = "cluster")]
+    #[cfg(all(feature = "cluster", feature = "http"))]
     pub(crate) fn since(instant: Instant) -> Duration {
         Instant::now().saturating_duration_since(instant)
     }

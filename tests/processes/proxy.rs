@@ -61,7 +61,7 @@ impl Proxy {
     fn wait_for(&self, mut members: Vec<SocketAddr>) {
         members.sort_by_key(|&member| url(member));
         let urls: Vec<_> = members.into_iter().map(url).collect();
-        wait_until(&format!("the proxy goes to {urls:?}: {}", self.said()), || self.endpoints() == urls);
+        wait_until(format!("the proxy goes to {urls:?}: {}", self.said()), || self.endpoints() == urls);
     }
 
     /// Waits for changes below `/w`, one after the other.

@@ -69,7 +69,7 @@ impl Serving {
     }
 
     fn says(&self, printed: &str) {
-        wait_until(&format!("the server says {printed}"), || comparable(&self.said()) == comparable(printed));
+        wait_until(format!("the server says {printed}"), || comparable(&self.said()) == comparable(printed));
     }
 
     /// Ends it as a terminal does.
@@ -113,7 +113,7 @@ fn the_walk_through_goes_as_printed_and_so_does_the_recovery_after_it() {
             }
             ["spinney", ref words @ ..] => {
                 // What is printed is what comes once members have found each other.
-                wait_until(&format!("{command} says {printed}"), || {
+                wait_until(format!("{command} says {printed}"), || {
                     let output = spinney().args(words).envs(variables.iter().cloned()).output().unwrap();
                     comparable(&String::from_utf8(output.stdout).unwrap()) == comparable(printed)
                 });
