@@ -9,56 +9,16 @@
 mod http;
 mod support;
 
-use std::net::{SocketAddr, TcpListener};
-use std::process::{Child, Command, Stdio};
+use std::net::SocketAddr;
 
 use http::client::{Client, Reply};
+use http::etcd::Etcd;
 use spinney::Store;
 use support::Random;
 
 /// How many requests both are sent, and from which seed, unless something else is said.
 const REQUESTS: u64 = 1_500;
 const SEED: u64 = 20_261_123;
-
-/// A process that ends with the test.
-struct Etcd {
-    process: Child,
-    address: SocketAddr,
-    _directory: tempfile::TempDir,
-}
-
-impl Etcd {
-    /// Starts etcd on ports of its own; `None` where it is not installed.
-    fn start() -> Option<Self> {
-        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let (address, peer, directory) = (free(), free(), support::directory());
-        let (client_url, peer_url) = (format!("http://{address}"), format!("http://{peer}"));
-        let process = Command::new("etcd")
-            .args(["--enable-v2", "--logger", "zap", "--log-level", "error", "--name", "peer"])
-            .arg("--data-dir")
-            .arg(directory.path().join("data"))
-            .args(["--listen-client-urls", &client_url, "--advertise-client-urls", &client_url])
-            .args(["--listen-peer-urls", &peer_url, "--initial-advertise-peer-urls", &peer_url])
-            .args(["--initial-cluster", &format!("peer={peer_url}")])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .ok()?;
-        let etcd = Self { process, address, _directory: directory };
-        support::wait_until("etcd answers", || {
-            let asked = Client::new(address).and_then(|mut client| client.call("GET", "/health", None));
-            asked.is_ok_and(|reply| reply.head.status == 200)
-        });
-        Some(etcd)
-    }
-}
-
-impl Drop for Etcd {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
 
 /// A request as both are sent it.
 #[derive(Debug)]

@@ -21,6 +21,8 @@ mod proxy;
 mod readme;
 #[path = "processes/recovery.rs"]
 mod recovery;
+#[path = "processes/refusals.rs"]
+mod refusals;
 #[path = "processes/registers.rs"]
 mod registers;
 #[path = "processes/removal.rs"]

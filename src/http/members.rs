@@ -8,7 +8,9 @@ use axum::http::{Method, StatusCode};
 use super::front::Front;
 use super::json;
 use super::membership::{Listed, Wanted};
+use super::peer_urls::peer_urls;
 use super::respond::{self, Answer, X_ETCD_CLUSTER_ID};
+use super::said::{Hear as _, Mismatch, Said};
 use crate::error::Error;
 use crate::raft::Denied;
 use crate::types::MemberId;
@@ -109,24 +111,35 @@ impl Front {
         }
     }
 
-    /// The URLs that a body names.
+    /// The URLs that a body names, in order.
     async fn peer_urls(&self, parts: &Parts, body: Body) -> Result<Vec<String>, Answer> {
         let content_type = parts.headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
         check_content_type(content_type)
             .map_err(|why| respond::message(StatusCode::UNSUPPORTED_MEDIA_TYPE, why))?;
         let bad = |why: String| respond::message(StatusCode::BAD_REQUEST, why);
         let body = self.body(body).await.map_err(bad)?;
-        let given: PeerUrls = serde_json::from_slice(&body).map_err(|error| bad(error.to_string()))?;
-        check_urls(&given.peer_urls).map_err(bad)?;
-        Ok(given.peer_urls)
+        let urls = said_urls(&body).and_then(peer_urls);
+        urls.map_err(bad)
     }
 }
 
-/// What is said of a member.
-#[derive(serde::Deserialize)]
-struct PeerUrls {
-    #[serde(rename = "peerURLs", default)]
-    peer_urls: Vec<String>,
+/// The URLs that a body has, as they are.
+///
+/// # Errors
+///
+/// What is wrong with it, in the words of etcd's library.
+fn said_urls(body: &[u8]) -> Result<Vec<String>, String> {
+    let said = Said::whole(body)?;
+    if !matches!(said, Said::Object(_) | Said::Null) {
+        let shape = r#"struct { PeerURLs []string "json:\"peerURLs\"" }"#;
+        return Err(format!("json: cannot unmarshal {} into Go value of type {shape}", said.kind()));
+    }
+    let mut urls: Option<Vec<String>> = None;
+    let heard = said.each_field(|name, said| if name == "peerurls" { urls.hear(said) } else { Ok(()) });
+    heard.map_err(|Mismatch { said, wanted }| {
+        format!("json: cannot unmarshal {said} into Go struct field .peerURLs of type {wanted}")
+    })?;
+    Ok(urls.unwrap_or_default())
 }
 
 fn write(out: &mut Vec<u8>, member: &Listed) {
@@ -183,27 +196,4 @@ fn check_content_type(content_type: &[u8]) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("Bad Content-Type {given}, accept application/json"))
-}
-
-fn check_urls(urls: &[String]) -> Result<(), String> {
-    if urls.is_empty() {
-        return Err("no valid URLs given".to_owned());
-    }
-    urls.iter().try_for_each(|url| check_url(url))
-}
-
-fn check_url(url: &str) -> Result<(), String> {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        let why = "first path segment in URL cannot contain colon";
-        return Err(format!("parse {url:?}: {why}"));
-    };
-    if !["http", "https", "unix", "unixs"].contains(&scheme) {
-        return Err(format!("URL scheme must be http, https, unix, or unixs: {url}"));
-    }
-    let (address, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let port = address.rsplit_once(':').map(|(_, port)| port);
-    if port.is_none_or(|port| port.is_empty() || port.contains(']')) {
-        return Err(format!("URL address does not have the form \"host:port\": {url}"));
-    }
-    if path.is_empty() { Ok(()) } else { Err(format!("URL must not contain a path: {url}")) }
 }

@@ -86,7 +86,7 @@ impl Front {
     /// [`Error::Alone`] where there is no cluster, and those of the cluster.
     #[cfg(feature = "cluster")]
     pub(super) async fn change_members(&self, wanted: Wanted) -> Result<Option<MemberId>, Error> {
-        let cluster = self.store().cluster().ok_or(Error::Alone)?;
+        let cluster = self.store().cluster().ok_or(Error::Alone)?.impatient();
         let change = move || match wanted {
             Wanted::Add { peer_urls } => cluster.add("", bare(&peer_urls)).map(Some),
             Wanted::Remove(member) => cluster.remove(member).map(|()| None),

@@ -40,11 +40,13 @@ mod moment;
 mod names;
 mod others;
 mod patience;
+mod peer_urls;
 #[cfg(feature = "cli")]
 mod proxy;
 mod pulse;
 mod refusal;
 mod respond;
+mod said;
 mod server;
 mod stats;
 #[cfg(feature = "tls")]
@@ -54,6 +56,8 @@ mod url;
 
 pub use cors::Cors;
 pub use limits::Limits;
+#[cfg(feature = "cli")]
+pub(crate) use peer_urls::peer_urls;
 #[cfg(feature = "cli")]
 pub(crate) use proxy::{ProxySettings, parse_url, run as run_proxy};
 pub use server::{Running, Server, Stopper};

@@ -134,12 +134,14 @@ impl Raft {
         })
     }
 
-    /// Whether a majority of these would be within reach, as voters.
+    /// Whether a majority of these would be within reach, as voters. Whoever has not answered since its connection broke
+    /// is not, though it was heard from lately.
     pub(super) fn can_reach(&self, voters: impl ExactSizeIterator<Item = MemberId>) -> bool {
         let State::Leader(leader) = &self.state else { return false };
         let count = voters.len();
         let reached = voters.filter(|member| {
-            *member == self.id || leader.peers.get(member).is_some_and(|peer| peer.is_active(&self.settings))
+            let is_reached = |peer: &Progress| peer.is_active(&self.settings) && !peer.is_probed();
+            *member == self.id || leader.peers.get(member).is_some_and(is_reached)
         });
         reached.count() * 2 > count
     }

@@ -189,6 +189,11 @@ impl Progress {
         self.silence < settings.election_ticks_min
     }
 
+    /// Whether it is being asked where its log and the leader's part, and has not answered.
+    pub(super) fn is_probed(&self) -> bool {
+        matches!(self.mode, Mode::Probe { .. })
+    }
+
     /// Whether it keeps up so well that it can become a voter.
     pub(super) fn has_caught_up(&self, settings: &Settings) -> bool {
         self.catch_up.is_done && self.is_active(settings)

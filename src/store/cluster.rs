@@ -145,7 +145,7 @@ impl Store {
     /// ```
     #[must_use]
     pub fn cluster(&self) -> Option<Cluster> {
-        self.member().clustered().map(|member| Cluster { member: Arc::clone(member) })
+        self.member().clustered().map(|member| Cluster { member: Arc::clone(member), is_impatient: false })
     }
 }
 
@@ -166,7 +166,12 @@ impl Store {
 #[derive(Clone)]
 pub struct Cluster {
     member: Arc<Clustered>,
+    /// Whoever asks has gone when the whole time that a request has is over.
+    is_impatient: bool,
 }
+
+/// How long somebody who is impatient waits for what may still become possible.
+const IMPATIENT: Duration = Duration::from_secs(1);
 
 /// A member of a cluster, as another one sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -346,9 +351,20 @@ impl Cluster {
         self.leader().ok_or(Error::NoLeader)
     }
 
+    /// The same, for changes on behalf of somebody who waits a few seconds for an answer: what cannot be done is then said
+    /// in time.
+    #[cfg(feature = "http")]
+    pub(crate) fn impatient(self) -> Self {
+        Self { is_impatient: true, ..self }
+    }
+
     /// One change, made when it is its turn: another that is under way is waited for.
     fn change(&self, change: Change) -> Result<Granted, Error> {
         let end = self.member.in_(self.member.request_timeout());
+        let end_of_patience = if self.is_impatient { self.member.in_(IMPATIENT).min(end) } else { end };
+        if self.is_impatient {
+            self.wait_for_leader(IMPATIENT).map_err(|_| Error::NoLeader)?;
+        }
         loop {
             let request = Request::Change { changes: vec![change.clone()], expected: None };
             let denied = match self.member.ask(request) {
@@ -357,7 +373,7 @@ impl Cluster {
                 Err(error) => return Err(error),
             };
             let may_pass = matches!(denied, Denied::NotNow | Denied::NotCaughtUp | Denied::WouldLoseQuorum);
-            if !may_pass || !self.member.pause_until(end) {
+            if !may_pass || !self.member.pause_until(end_of_patience) {
                 return Err(Error::Denied { reason: denied });
             }
         }

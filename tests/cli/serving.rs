@@ -2,8 +2,6 @@
 
 use std::process::{Command, Output, Stdio};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-
 use crate::servers::{Server, etcdctl, installed, spinney};
 use crate::skipped;
 
@@ -117,43 +115,6 @@ fn flags_without_meaning_here_are_noted() {
         "{said}"
     );
     assert!(said.contains("note: --enable-v2 changes nothing"), "{said}");
-}
-
-#[test]
-fn clients_with_certificates_are_served_over_tls() {
-    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let write = |name: &str, text: String| {
-        let path = directory.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path.to_str().unwrap().to_owned()
-    };
-    let mut authority = CertificateParams::default();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
-    let ca = write("ca.pem", authority.as_ref().pem());
-    let signed = |name: &str| {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-        let certificate = params.signed_by(&key, &authority).unwrap();
-        (write(&format!("{name}.pem"), certificate.pem()), write(&format!("{name}.key"), key.serialize_pem()))
-    };
-    let ((cert, key), (own_cert, own_key)) = (signed("server"), signed("client"));
-    let flags = ["--listen-client-urls", "https://localhost:0", "--cert-file", &cert, "--key-file", &key];
-    let server = Server::spinney(&[&flags[..], &["--client-cert-auth", "--trusted-ca-file", &ca]].concat());
-    assert!(server.url.starts_with("https://localhost:"), "{}", server.url);
-
-    let endpoint = ["--endpoints", &server.url, "--ca-file", &ca];
-    let known = [&endpoint[..], &["--cert-file", &own_cert, "--key-file", &own_key]].concat();
-    for client in [Some(spinney()), etcdctl()].into_iter().flatten() {
-        assert_eq!(output(client, &[&known[..], &["set", "/a", "1"]].concat()), "1\n");
-    }
-    assert_eq!(output(spinney(), &[&known[..], &["get", "/a"]].concat()), "1\n");
-    let stranger = output(spinney(), &[&endpoint[..], &["get", "/a"]].concat());
-    assert!(stranger.starts_with("Error:  client: etcd cluster is unavailable"), "{stranger}");
-    let trusting_nobody = output(spinney(), &["--endpoints", &server.url, "get", "/a"]);
-    assert!(trusting_nobody.contains("certificate"), "{trusting_nobody}");
-    server.signal("TERM");
-    assert_eq!(server.wait().0.code(), Some(0));
 }
 
 #[test]

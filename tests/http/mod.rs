@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test program uses some of it")]
 
 pub(crate) mod client;
+pub(crate) mod etcd;
 pub(crate) mod expected;
 pub(crate) mod replay;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use spinney::internals::codec;
 use spinney::internals::entry::{Config, Entry, EntryId, Payload};
-use spinney::internals::raft::{Message, Role};
+use spinney::internals::raft::Role;
 use spinney::internals::wal::{Disk, Recovery, ReplayError, SimulatedDisk};
 use spinney::{LogIndex, MemberId, Term};
 
@@ -138,50 +138,6 @@ impl World {
         }
     }
 
-    /// A machine was given word from the leader of `term`.
-    pub(super) fn note_heard(&mut self, place: Place, leader: Place, term: Term) {
-        let leader = self.machines[leader.0].member();
-        let machine = &mut self.machines[place.0];
-        let raft = machine.replica.as_ref().map(|replica| replica.raft());
-        let has_taken =
-            raft.is_some_and(|raft| raft.leader() == Some(leader) && raft.hard_state().term == term);
-        if has_taken {
-            machine.heard = Some((term, machine.ticks));
-        }
-    }
-
-    /// The connection to the leader has broken: without leases, that frees from having heard it.
-    pub(super) fn note_cut_off(&mut self, place: Place, peer: MemberId) {
-        let machine = &mut self.machines[place.0];
-        let follows = machine.replica.as_ref().is_some_and(|replica| replica.raft().leader() == Some(peer));
-        if follows && machine.settings.raft.lease.is_none() {
-            machine.heard = None;
-        }
-    }
-
-    /// Who hears a leader, or may have promised something before it was started anew, helps nobody against it.
-    pub(super) fn check_loyal(&self, place: Place, message: &Message) {
-        if !matches!(message, Message::PreVoteAnswer { granted: true, .. }) {
-            return;
-        }
-        let machine = &self.machines[place.0];
-        let Some(replica) = &machine.replica else { return };
-        let has_lease = machine.settings.raft.lease.is_some();
-        let patience = u64::from(machine.settings.raft.election_ticks_min);
-        let is_bound = machine.heard.is_some_and(|(term, heard)| {
-            (has_lease || term == replica.raft().hard_state().term) && machine.ticks - heard < patience
-        });
-        self.require(machine.ticks >= machine.quiet && !is_bound, || {
-            format!(
-                "{} would vote after {} ticks, of which it is quiet for {}, and has heard a leader: {:?}",
-                machine.member(),
-                machine.ticks,
-                machine.quiet,
-                machine.heard
-            )
-        });
-    }
-
     /// A member's tree is what the naive one was at the same place of the log.
     fn check_tree(&mut self, place: Place) {
         let wholly = self.is_calm || self.checks.one_in(self.check_every);
@@ -248,6 +204,8 @@ impl World {
             members.is_empty() || members.iter().filter(|member| has(member)).count() * 2 > members.len()
         };
         let held = majority(&config.voters) && majority(&config.outgoing);
+        let term = replica.raft().hard_state().term;
+        self.require(id.term == term, || format!("{id:?} is taken for committed by counting in term {term}"));
         self.require(held, || {
             format!(
                 "{id:?} is taken for committed and is not on a majority of the disks of {}",

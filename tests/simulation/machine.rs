@@ -60,6 +60,8 @@ pub struct Machine {
     pub quiet: u64,
     /// The term in which it last heard a leader, and after how many ticks.
     pub heard: Option<(Term, u64)>,
+    /// After how many ticks it has promised a leader something last.
+    pub promised: Option<u64>,
     /// The process dies after carrying out so many more outputs.
     pub dies_after: Option<u64>,
     /// Whether a sync is under way.
@@ -98,6 +100,7 @@ impl Machine {
             ticks: 0,
             quiet: 0,
             heard: None,
+            promised: None,
             dies_after: None,
             is_syncing: false,
             speed: 1_000,
@@ -158,7 +161,7 @@ impl Machine {
         // Who has never been in a term has promised nothing.
         let is_new = replica.raft().hard_state().term == Term::default();
         self.quiet = if is_new { 0 } else { u64::from(self.settings.raft.election_ticks_min) };
-        (self.ticks, self.burst, self.heard) = (0, 0, None);
+        (self.ticks, self.burst, self.heard, self.promised) = (0, 0, None, None);
         self.replica = Some(replica);
         Ok(())
     }

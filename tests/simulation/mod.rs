@@ -5,7 +5,7 @@
 //!   seed ─► Plan ─► World ─┬─ Machine: Replica (core, log, recovery, snapshots, tree, sessions, watchers)
 //!                          │     SimulatedDisk, clocks, process
 //!                          ├─ Network, Clients, Admin, and what goes wrong: nemesis
-//!                          └─ checkers: Witness, invariants, linear, watching
+//!                          └─ checkers: Witness, invariants, promises, linear, watching
 //!
 //!   chaos ─► heal ─► whole again within a bound ─► what was promised is there
 //! ```
@@ -23,6 +23,7 @@ mod machine;
 mod nemesis;
 mod network;
 pub mod plan;
+mod promises;
 mod quiet;
 mod random;
 pub mod report;

@@ -16,6 +16,7 @@ use super::coverage::Coverage;
 use super::machine::{Condition, Machine};
 use super::network::{Frame, Network, Place};
 use super::plan::{Fault, MS, Plan, SECOND, Time};
+use super::promises::Said;
 use super::random::{Random, mix};
 use super::report::Report;
 use super::witness::Witness;
@@ -79,6 +80,7 @@ pub struct World {
     pub(super) coverage: Coverage,
     pub(super) report: Report,
     pub(super) leaders: BTreeMap<Term, MemberId>,
+    pub(super) said: Said,
     /// Draws what checks are made.
     pub(super) checks: Random,
     /// One commit in so many is checked on the disks.
@@ -95,6 +97,8 @@ pub struct World {
     pub(super) is_calm: bool,
     /// Whether the present step takes the offer of a snapshot.
     is_offered: bool,
+    /// Whether something was promised to a leader in the present step.
+    pub(super) has_promised: bool,
     trace: u64,
 }
 
@@ -118,6 +122,7 @@ impl World {
             coverage: Coverage::default(),
             report: Report::default(),
             leaders: BTreeMap::new(),
+            said: Said::default(),
             checks: Random::stream(plan.seed, "checks"),
             check_every: 8,
             exposure: [20, 100, 1_000][(plan.seed % 3) as usize],
@@ -128,6 +133,7 @@ impl World {
             images: BTreeMap::new(),
             is_calm: false,
             is_offered: false,
+            has_promised: false,
             trace: mix(plan.seed),
             plan,
         };
@@ -292,6 +298,7 @@ impl World {
         let (leader, term) = (frame.from, envelope.term);
         let is_word = is_word_of_leader(&envelope, self.plan.has(Fault::FullDisk));
         self.is_offered = matches!(envelope.message, Message::SnapshotOffer { .. });
+        self.has_promised = false;
         self.step(place, Input::Receive(envelope));
         self.is_offered = false;
         if is_word {
@@ -509,7 +516,7 @@ impl World {
         let life = self.machines[place.0].life;
         match output {
             Output::Send(envelope) => {
-                self.check_loyal(place, &envelope.message);
+                self.check_answer(place, &envelope.message);
                 if self.is_offered && matches!(envelope.message, Message::SnapshotRequest { offset: 1.., .. })
                 {
                     self.coverage.reach("a snapshot went on where it was");
@@ -563,6 +570,7 @@ impl World {
     fn send(&mut self, from: Place, life: u64, envelope: &Envelope) {
         let Some(&to) = self.places.get(&envelope.to) else { return };
         self.report.messages += 1;
+        self.check_said(from, envelope);
         for (time, frame) in self.network.send(self.now, from, to, life, frame_of(envelope)) {
             let delay = time - self.now;
             self.after(delay, Event::Arrive(frame));

@@ -7,6 +7,7 @@ use super::cluster::Cluster;
 use super::deadline::Deadline;
 use super::error::ClientError;
 use super::request::Request;
+use crate::http::peer_urls;
 
 /// A member of the cluster.
 #[derive(Debug, Default, Deserialize)]
@@ -59,7 +60,7 @@ impl Cluster {
     }
 
     pub(crate) fn add_member(&self, peer_url: &str, deadline: Deadline) -> Result<Member, ClientError> {
-        let request = Request::new("POST", "/v2/members").json(json!({ "peerURLs": [peer_url] }).to_string());
+        let request = Request::new("POST", "/v2/members").json(checked(&[peer_url])?);
         let reply = self.send(&request, deadline)?;
         match reply.status {
             201 => parse(&reply.body),
@@ -82,8 +83,8 @@ impl Cluster {
         peer_urls: &[&str],
         deadline: Deadline,
     ) -> Result<(), ClientError> {
-        let body = json!({ "peerURLs": peer_urls }).to_string();
-        let reply = self.send(&Request::new("PUT", format!("/v2/members/{id}")).json(body), deadline)?;
+        let request = Request::new("PUT", format!("/v2/members/{id}")).json(checked(peer_urls)?);
+        let reply = self.send(&request, deadline)?;
         match reply.status {
             204 => Ok(()),
             404 | 409 => Err(ClientError::Message(parse::<Message>(&reply.body)?.message)),
@@ -92,21 +93,12 @@ impl Cluster {
     }
 }
 
-fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ClientError> {
-    serde_json::from_slice(body).map_err(|error| ClientError::Message(error.to_string()))
+/// A body with these URLs, which are looked at before a server is asked.
+fn checked(urls: &[&str]) -> Result<String, ClientError> {
+    let urls = peer_urls(urls).map_err(ClientError::Message)?;
+    Ok(json!({ "peerURLs": urls }).to_string())
 }
 
-/// Refuses what is no URL of a peer, before a server is asked.
-pub(crate) fn check_peer_url(url: &str) -> Result<(), String> {
-    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
-    if !["http", "https", "unix", "unixs"].contains(&scheme) {
-        return Err(format!("URL scheme must be http, https, unix, or unixs: {url}"));
-    }
-    let rest = &url[scheme.len() + "://".len()..];
-    let (address, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let has_port = address.rsplit_once(':').is_some_and(|(_, port)| !port.is_empty());
-    if !has_port {
-        return Err(format!("URL address does not have the form \"host:port\": {url}"));
-    }
-    if path.is_empty() { Ok(()) } else { Err(format!("URL must not contain a path: {url}")) }
+fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ClientError> {
+    serde_json::from_slice(body).map_err(|error| ClientError::Message(error.to_string()))
 }

@@ -7,7 +7,7 @@
 //!           │
 //!       transport                one request to one endpoint, over TCP or TLS
 //!           │
-//!   request, endpoint, escape, curl, deadline, error
+//!   request, endpoint, escape, tls, curl, deadline, error
 //! ```
 //!
 //! Requests, their order and the words of errors are etcdctl's to the byte, since scripts depend on them.
@@ -22,6 +22,7 @@ mod escape;
 mod keys;
 mod members;
 mod request;
+mod tls;
 mod transport;
 
 pub(crate) use auth::Access;
@@ -31,6 +32,7 @@ pub(crate) use endpoint::Endpoint;
 pub(crate) use error::ClientError;
 pub(crate) use escape::{clean_path, quoted};
 pub(crate) use keys::{Answer, Exist, Get, Node, Put, Remove, Watcher};
-pub(crate) use members::{Member, check_peer_url};
+pub(crate) use members::Member;
 pub(crate) use request::Request;
-pub(crate) use transport::{Credentials, TlsFiles, Transport};
+pub(crate) use tls::TlsFiles;
+pub(crate) use transport::{Credentials, Transport};

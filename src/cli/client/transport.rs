@@ -2,14 +2,11 @@
 
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs as _};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ureq::http;
-use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Timeout};
 
 use super::curl;
@@ -17,6 +14,7 @@ use super::deadline::Deadline;
 use super::endpoint::Endpoint;
 use super::error::ClientError;
 use super::request::{Reply, Request};
+use super::tls::{self, TlsFiles};
 
 /// The longest that a connection may take to come about, whatever else is allowed.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -30,17 +28,6 @@ const REPLY_BYTES_MAX: u64 = 4 << 30;
 pub(crate) struct Credentials {
     pub(crate) user: String,
     pub(crate) password: String,
-}
-
-/// Files for TLS; all may be missing.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct TlsFiles {
-    /// Whom to trust, in place of the public authorities.
-    pub(crate) ca: Option<PathBuf>,
-    /// Who we are.
-    pub(crate) certificate: Option<PathBuf>,
-    /// The key of that certificate.
-    pub(crate) key: Option<PathBuf>,
 }
 
 /// How servers are spoken to.
@@ -67,7 +54,7 @@ impl Transport {
             .max_redirects(0)
             .max_redirects_will_error(false)
             .user_agent(concat!("spinney/", env!("CARGO_PKG_VERSION")))
-            .tls_config(tls(files)?);
+            .tls_config(tls::config(files)?);
         let dial_timeout =
             if total_timeout.is_zero() { DIAL_TIMEOUT } else { DIAL_TIMEOUT.min(total_timeout) };
         let agent = config.build().new_agent();
@@ -202,7 +189,7 @@ impl Transport {
                     ClientError::Connection { what, absent: true }
                 }
                 io::ErrorKind::UnexpectedEof => other("EOF".to_owned()),
-                _ => other(error.to_string()),
+                _ => other(tls::refusal(&error).unwrap_or_else(|| error.to_string())),
             },
             error => other(error.to_string()),
         }
@@ -226,52 +213,4 @@ fn address(endpoint: &Endpoint) -> String {
 fn is_loopback(endpoint: &Endpoint) -> bool {
     let (host, _) = endpoint.host_and_port();
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-fn tls(files: &TlsFiles) -> Result<TlsConfig, String> {
-    let mut config = TlsConfig::builder();
-    if let Some(ca) = &files.ca {
-        let (certificates, _) = read_pem(ca)?;
-        config = config.root_certs(RootCerts::Specific(Arc::new(certificates)));
-    }
-    match (&files.certificate, &files.key) {
-        (None, None) => {}
-        (Some(certificate), Some(key)) => {
-            let (certificates, _) = read_pem(certificate)?;
-            let (_, found) = read_pem(key)?;
-            let found = found.ok_or_else(|| format!("{}: no private key in it", key.display()))?;
-            config = config.client_cert(Some(ClientCert::new_with_certs(&certificates, found)));
-        }
-        (certificate, key) => {
-            let show = |path: &Option<PathBuf>| {
-                path.as_ref().map_or_else(String::new, |path| path.display().to_string())
-            };
-            let (certificate, key) = (show(certificate), show(key));
-            return Err(format!(
-                "KeyFile and CertFile must both be present[key: {key}, cert: {certificate}]"
-            ));
-        }
-    }
-    Ok(config.build())
-}
-
-/// The certificates and the last private key in a file.
-fn read_pem(path: &Path) -> Result<(Vec<Certificate<'static>>, Option<PrivateKey<'static>>), String> {
-    let text = std::fs::read(path).map_err(|error| {
-        let why = match error.kind() {
-            io::ErrorKind::NotFound => "no such file or directory".to_owned(),
-            io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-            _ => error.to_string(),
-        };
-        format!("open {}: {why}", path.display())
-    })?;
-    let (mut certificates, mut key) = (Vec::new(), None);
-    for item in parse_pem(&text) {
-        match item.map_err(|error| format!("{}: {error}", path.display()))? {
-            PemItem::Certificate(certificate) => certificates.push(certificate),
-            PemItem::PrivateKey(found) => key = Some(found),
-            _ => {}
-        }
-    }
-    Ok((certificates, key))
 }

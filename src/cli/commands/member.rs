@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 
 use crate::cli::args::MemberCommand;
-use crate::cli::client::{check_peer_url, quoted};
+use crate::cli::client::quoted;
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
 
@@ -44,7 +44,6 @@ fn add(session: &Session, names: &[String]) -> Result<(), Failure> {
     };
     let cluster = session.cluster()?;
     let deadline = session.deadline();
-    check_peer_url(url).map_err(Failure::plain)?;
     let added = cluster.add_member(url, deadline).map_err(Failure::plain)?;
     let mut out = io::stdout().lock();
     writeln!(out, "Added member named {name} with ID {} to cluster", added.id)?;

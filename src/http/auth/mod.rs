@@ -27,6 +27,7 @@ pub(super) use credentials::Credentials;
 
 use super::front::Front;
 use super::respond::{self, Answer, X_ETCD_CLUSTER_ID};
+use super::said::{Hear, Said};
 use failure::Failure;
 
 /// What `/v2/auth/…` is about.
@@ -102,12 +103,14 @@ impl Front {
     /// # Errors
     ///
     /// When it says nothing that can be understood.
-    async fn said<T: serde::de::DeserializeOwned>(&self, body: Body) -> Result<T, Failure> {
+    async fn said<T: Hear + Default>(&self, body: Body) -> Result<T, Failure> {
         let bad = || Failure::new(StatusCode::BAD_REQUEST, "Invalid JSON in request body.");
         let body = self.body(body).await.map_err(|_| bad())?;
         // As in v2: what follows the first value is not looked at.
-        let mut values = serde_json::Deserializer::from_slice(&body).into_iter();
-        values.next().and_then(Result::ok).ok_or_else(bad)
+        let said = Said::first(&body).map_err(|_| bad())?;
+        let mut heard = T::default();
+        heard.hear(&said).map_err(|_| bad())?;
+        Ok(heard)
     }
 }
 

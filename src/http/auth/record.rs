@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
 use crate::http::json;
+use crate::http::said::{Hear, Mismatch, Said};
 
 /// The role that may do everything, and the user who has it.
 pub(super) const ROOT: &str = "root";
@@ -37,9 +38,10 @@ pub(super) struct User {
 pub(super) struct Role {
     pub(super) role: String,
     pub(super) permissions: Permissions,
-    #[serde(skip_serializing)]
+    /// As in v2, what was said of these without naming a key is kept until the role is changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) grant: Option<Permissions>,
-    #[serde(skip_serializing)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) revoke: Option<Permissions>,
 }
 
@@ -169,6 +171,57 @@ impl Permissions {
     /// Whether it names any key at all.
     pub(super) fn is_some(&self) -> bool {
         !names(&self.kv.read).is_empty() || !names(&self.kv.write).is_empty()
+    }
+}
+
+impl Hear for User {
+    fn hear(&mut self, said: &Said) -> Result<(), Mismatch> {
+        said.each_field(|name, said| match name {
+            "user" => self.user.hear(said),
+            "password" => self.password.hear(said),
+            "roles" => self.roles.hear(said),
+            "grant" => self.grant.hear(said),
+            "revoke" => self.revoke.hear(said),
+            _ => Ok(()),
+        })
+    }
+}
+
+impl Hear for Role {
+    fn hear(&mut self, said: &Said) -> Result<(), Mismatch> {
+        said.each_field(|name, said| match name {
+            "role" => self.role.hear(said),
+            "permissions" => self.permissions.hear(said),
+            "grant" => self.grant.hear(said),
+            "revoke" => self.revoke.hear(said),
+            _ => Ok(()),
+        })
+    }
+}
+
+impl Hear for Permissions {
+    fn hear(&mut self, said: &Said) -> Result<(), Mismatch> {
+        said.each_field(|name, said| if name == "kv" { self.kv.hear(said) } else { Ok(()) })
+    }
+}
+
+impl Hear for Option<Permissions> {
+    fn hear(&mut self, said: &Said) -> Result<(), Mismatch> {
+        if *said == Said::Null {
+            *self = None;
+            return Ok(());
+        }
+        self.get_or_insert_default().hear(said)
+    }
+}
+
+impl Hear for Patterns {
+    fn hear(&mut self, said: &Said) -> Result<(), Mismatch> {
+        said.each_field(|name, said| match name {
+            "read" => self.read.hear(said),
+            "write" => self.write.hear(said),
+            _ => Ok(()),
+        })
     }
 }
 

@@ -1,0 +1,158 @@
+//! Clients and servers that speak TLS, and files that are not what they should be.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use tempfile::TempDir;
+
+use crate::servers::{Server, etcdctl, spinney};
+
+/// Somebody who signs certificates, and a directory with what was signed.
+struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    directory: TempDir,
+}
+
+impl Authority {
+    fn new(name: &str) -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let authority = Self { issuer, directory };
+        authority.write("ca.crt", authority.issuer.pem());
+        authority
+    }
+
+    fn write(&self, name: &str, text: String) {
+        std::fs::write(self.path(name), text).unwrap();
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The same as a word.
+    fn word(&self, name: &str) -> String {
+        self.path(name).to_str().unwrap().to_owned()
+    }
+
+    /// Makes `NAME.crt` and `NAME.key` for this machine.
+    fn sign(&self, name: &str) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        self.write(&format!("{name}.crt"), params.signed_by(&key, &self.issuer).unwrap().pem());
+        self.write(&format!("{name}.key"), key.serialize_pem());
+    }
+
+    /// A server that wants its clients to have certificates of this authority's.
+    fn serve(&self) -> Server {
+        self.sign("server");
+        let (certificate, key, ca) = (self.word("server.crt"), self.word("server.key"), self.word("ca.crt"));
+        let url = ["--listen-client-urls", "https://localhost:0"];
+        let own = ["--cert-file", &certificate, "--key-file", &key];
+        let server =
+            Server::spinney(&[&url[..], &own, &["--client-cert-auth", "--trusted-ca-file", &ca]].concat());
+        assert!(server.url.starts_with("https://localhost:"), "{}", server.url);
+        server
+    }
+
+    /// What `client` prints, and its exit code, when it says `words` with these files of ours.
+    fn run(&self, mut client: Command, files: &[(&str, &str)], words: &[&str]) -> (Option<i32>, String) {
+        for (flag, name) in files {
+            client.arg(flag).arg(self.path(name));
+        }
+        let output = client.args(words).stdin(Stdio::null()).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).unwrap())
+    }
+}
+
+fn clients() -> impl Iterator<Item = Command> {
+    [Some(spinney()), etcdctl()].into_iter().flatten()
+}
+
+const KNOWN: [(&str, &str); 3] =
+    [("--ca-file", "ca.crt"), ("--cert-file", "client.crt"), ("--key-file", "client.key")];
+
+#[test]
+fn clients_with_certificates_are_served_over_tls() {
+    let authority = Authority::new("ours");
+    let server = authority.serve();
+    authority.sign("client");
+    let endpoint = ["--endpoints", &server.url];
+    for client in clients() {
+        let (code, said) = authority.run(client, &KNOWN, &[&endpoint[..], &["set", "/a", "1"]].concat());
+        assert_eq!((code, said.as_str()), (Some(0), "1\n"));
+    }
+    let (code, said) = authority.run(spinney(), &KNOWN, &[&endpoint[..], &["cluster-health"]].concat());
+    assert!(code == Some(0) && said.ends_with("cluster is healthy\n"), "{said}");
+    server.signal("TERM");
+    assert_eq!(server.wait().0.code(), Some(0));
+}
+
+/// Ours says what etcdctl says, which is asked, too, where it is installed.
+#[test]
+fn who_is_not_let_in_is_told_why_as_etcdctl_tells() {
+    let authority = Authority::new("ours");
+    let server = authority.serve();
+    let other = Authority::new("theirs");
+    other.sign("client");
+    for name in ["client.crt", "client.key"] {
+        std::fs::copy(other.path(name), authority.path(&format!("other-{name}"))).unwrap();
+    }
+    let foreign =
+        [("--ca-file", "ca.crt"), ("--cert-file", "other-client.crt"), ("--key-file", "other-client.key")];
+    let cases: [(&[(&str, &str)], &str); 3] = [
+        (&KNOWN[..1], "remote error: tls: certificate required"),
+        (&[], "x509: certificate signed by unknown authority"),
+        (&foreign, "remote error: tls: unknown certificate authority"),
+    ];
+    for (files, why) in cases {
+        let expected = format!(
+            "Error:  client: etcd cluster is unavailable or misconfigured; error #0: {why}\n\nerror #0: {why}\n\n"
+        );
+        for client in clients() {
+            let program = client.get_program().to_owned();
+            let outcome = authority.run(client, files, &["--endpoints", &server.url, "get", "/a"]);
+            assert_eq!(outcome, (Some(4), expected.clone()), "{program:?} {files:?}");
+        }
+    }
+}
+
+#[test]
+fn files_that_are_not_what_they_should_be_are_told_of() {
+    let authority = Authority::new("ours");
+    let server = authority.serve();
+    authority.sign("client");
+    authority.sign("another");
+    authority.write("empty", String::new());
+    let with = |ca: &'static str, certificate: &'static str, key: &'static str| {
+        [("--ca-file", ca), ("--cert-file", certificate), ("--key-file", key)]
+    };
+    let cases = [
+        (
+            with("ca.crt", "client.crt", "another.key"),
+            "tls: private key does not match public key".to_owned(),
+        ),
+        (
+            with("ca.crt", "client.crt", "client.crt"),
+            format!("{}: no private key in it", authority.word("client.crt")),
+        ),
+        (with("ca.crt", "empty", "client.key"), format!("{}: no certificate in it", authority.word("empty"))),
+        (
+            with("empty", "client.crt", "client.key"),
+            format!("{}: no certificate in it", authority.word("empty")),
+        ),
+        (
+            with("none", "client.crt", "client.key"),
+            format!("open {}: no such file or directory", authority.word("none")),
+        ),
+    ];
+    for (files, why) in cases {
+        let outcome = authority.run(spinney(), &files, &["--endpoints", &server.url, "get", "/a"]);
+        assert_eq!(outcome, (Some(1), format!("{why}\n")), "{files:?}");
+    }
+}
