@@ -19,7 +19,7 @@ const SEEDS: u64 = 100;
 const FOUND: &[(u64, &str)] = &[
     (800_059, "a leader and a member wait for each other's next number: raft::tests"),
     (800_123, "the same"),
-    (5_001_817, "who was removed while it was away is never told: scripts e13 and e14"),
+    (5_001_817, "who was removed while it was away is never told: scripts e18 and e19"),
     (5_004_388, "the simulator itself: a leader without ticks counts as running"),
     (5_010_375, "the same"),
     (5_016_167, "the simulator itself: a pause that is cut short by a shorter one"),
