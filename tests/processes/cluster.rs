@@ -1,6 +1,5 @@
 //! Members that are processes of their own: started, killed, frozen, and asked over HTTP.
 
-use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -14,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::client::{Client, Reply};
 use crate::links::Links;
-use crate::support::{directory, wait_until};
+use crate::support::{comes, directory, wait_until};
 
 /// How long one request may take before somebody else is asked: more than a member lets a request wait.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -228,8 +227,20 @@ impl Cluster {
     /// Waits until every member that runs is well.
     pub(crate) fn wait_until_well(&self) {
         for member in 0..self.members.len() {
-            if self.members[member].child.is_some() {
-                wait_until(Wellness(self, member), || self.is_well(member));
+            if self.members[member].child.is_some() && !comes(|| self.is_well(member)) {
+                (0..self.members.len()).for_each(|member| self.tell(member));
+                panic!("{} is not well", self.members[member].name);
+            }
+        }
+    }
+
+    /// Prints all that is known of a member.
+    fn tell(&self, member: usize) {
+        println!("{} said {}", self.members[member].name, self.said(member));
+        for target in ["/metrics", "/v2/stats/self", "/v2/members/leader"] {
+            match self.ask(member, "GET", target, None) {
+                Ok(reply) => println!("{target}: {}", reply.text()),
+                Err(error) => println!("{target}: {error}"),
             }
         }
     }
@@ -263,17 +274,6 @@ impl Cluster {
             leader.is_some()
         });
         leader.unwrap()
-    }
-}
-
-/// That a member is well; where it is not, what all of them have said.
-struct Wellness<'a>(&'a Cluster, usize);
-
-impl fmt::Display for Wellness<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(cluster, member) = self;
-        write!(f, "{} is well", cluster.members[*member].name)?;
-        (0..cluster.members.len()).try_for_each(|member| write!(f, "\n{}", cluster.said(member)))
     }
 }
 

@@ -138,6 +138,11 @@ impl Machine {
         10 * MS * 1_000 / self.speed
     }
 
+    /// Lets the process stand still up to this time at least: what was put off to the end of a longer pause stays there.
+    pub fn pause(&mut self, until: Time) {
+        self.paused_until = self.paused_until.max(until);
+    }
+
     /// Starts a process.
     ///
     /// # Errors
