@@ -31,6 +31,7 @@ mod sessions;
 pub mod sweep;
 mod upheaval;
 mod watching;
+mod whole;
 mod witness;
 mod workload;
 mod world;

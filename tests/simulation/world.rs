@@ -95,6 +95,8 @@ pub struct World {
     pub(super) images: BTreeMap<Place, SimulatedDisk>,
     /// Whether faults are over.
     pub(super) is_calm: bool,
+    /// What members say to each other.
+    pub(super) spoken: super::whole::Spoken,
     /// Whether the present step takes the offer of a snapshot.
     is_offered: bool,
     /// Whether something was promised to a leader in the present step.
@@ -132,6 +134,7 @@ impl World {
             settings,
             images: BTreeMap::new(),
             is_calm: false,
+            spoken: super::whole::Spoken::default(),
             is_offered: false,
             has_promised: false,
             trace: mix(plan.seed),
@@ -570,6 +573,7 @@ impl World {
     fn send(&mut self, from: Place, life: u64, envelope: &Envelope) {
         let Some(&to) = self.places.get(&envelope.to) else { return };
         self.report.messages += 1;
+        self.spoken.note(&envelope.message);
         self.check_said(from, envelope);
         for (time, frame) in self.network.send(self.now, from, to, life, frame_of(envelope)) {
             let delay = time - self.now;
