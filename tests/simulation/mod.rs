@@ -28,6 +28,7 @@ mod quiet;
 mod random;
 pub mod report;
 mod sessions;
+mod sights;
 pub mod sweep;
 mod upheaval;
 mod watching;

@@ -136,7 +136,7 @@ impl World {
                 machine.is_some_and(|machine| {
                     machine.condition == Condition::Sound
                         && machine.paused_until <= self.now
-                        && !machine.is_syncing
+                        && machine.sync_since.is_none()
                         && machine.replica.as_ref().is_some_and(|replica| {
                             replica.applied() == last
                                 && replica.raft().leader() == Some(self.machines[leader.0].member())
