@@ -248,7 +248,7 @@ impl Cluster {
     /// Waits until a member has nothing to complain of: it has a vote, reaches all others, and no change is under way.
     pub(crate) fn wait_until_whole(&self, member: usize) {
         let name = &self.members[member].name;
-        wait_until(&format!("{name} has no problems"), || {
+        wait_until(format!("{name} has no problems"), || {
             let metrics = self.ask(member, "GET", "/metrics", None);
             metrics.is_ok_and(|metrics| metrics.text().contains("\nspinney_problems 0\n"))
         });

@@ -66,7 +66,7 @@ pub(crate) fn directory() -> TempDir {
 }
 
 /// Waits for what must come sooner or later; generous, since it only ends what would hang.
-pub(crate) fn wait_until(what: &str, holds: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: impl std::fmt::Display, holds: impl FnMut() -> bool) {
     assert!(comes(holds), "this never came: {what}");
 }
 

@@ -245,6 +245,12 @@ impl Clustered {
         self.address
     }
 
+    /// How long this leader has led, or nobody has, as far as is known here.
+    #[cfg(feature = "http")]
+    pub(crate) fn leader_for(&self) -> Duration {
+        Clock::since(self.picture.head().leader_since)
+    }
+
     pub(crate) fn request_timeout(&self) -> Duration {
         self.request_timeout
     }
