@@ -56,7 +56,8 @@ impl World {
 
     /// The administrator does something: now and then several things in one breath.
     pub(super) fn administer(&mut self) {
-        let pause = 50 * MS + self.admin.random.exponential(if self.is_calm { 200 * MS } else { SECOND });
+        let is_busy = self.is_calm || self.plan.has(Fault::Membership) || self.plan.has(Fault::Transfer);
+        let pause = 50 * MS + self.admin.random.exponential(if is_busy { 200 * MS } else { SECOND });
         self.after(pause, Event::Admin);
         let up: Vec<Place> =
             self.machines.iter().filter(|machine| machine.is_up()).map(|machine| machine.place).collect();
@@ -81,7 +82,7 @@ impl World {
 
     fn next_request(&mut self, place: Place) -> Option<Request> {
         let replica = self.machines[place.0].replica.as_ref()?;
-        let config = replica.raft().config().clone();
+        let (config, leader) = (replica.raft().config().clone(), replica.raft().leader());
         let one = |change| Some(Request::Change { changes: vec![change], expected: None });
         // Whoever has lost its disk goes first: until then whoever is left may be needed.
         let is_member =
@@ -107,6 +108,10 @@ impl World {
         if !self.plan.has(Fault::Membership) && !is_short {
             return None;
         }
+        // Whoever was added is to become a voter, most of all.
+        if !learners.is_empty() && random.one_in(2) {
+            return one(Change::Promote(*random.pick(&learners)));
+        }
         match random.below(6) {
             0 | 1 if config.members().count() < MEMBERS_MAX && self.machines.len() < MACHINES_MAX => {
                 let name =
@@ -114,7 +119,9 @@ impl World {
                 one(Change::Add(name))
             }
             2 if !voters.is_empty() && self.plan.has(Fault::Membership) => {
-                one(Change::Remove(*random.pick(&voters)))
+                // Often the one that leads.
+                let leader = leader.filter(|leader| voters.contains(leader) && random.one_in(2));
+                one(Change::Remove(leader.unwrap_or(*random.pick(&voters))))
             }
             3 if !voters.is_empty() && self.plan.has(Fault::Membership) => {
                 // Several at once: one leaves, and a learner takes its place.
@@ -122,7 +129,6 @@ impl World {
                 changes.extend(learners.first().map(|learner| Change::Promote(*learner)));
                 Some(Request::Change { changes, expected: None })
             }
-            _ if !learners.is_empty() => one(Change::Promote(*random.pick(&learners))),
             _ => None,
         }
     }

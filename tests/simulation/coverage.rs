@@ -39,7 +39,7 @@ const OFTEN: &[&str] = &[
     "entries were read from the log for a member that was behind",
 ];
 
-/// What a thousand seeds meet.
+/// What two thousand seeds meet.
 const RARELY: &[&str] = &[
     "a snapshot was installed",
     "a torn write was cut",
@@ -86,7 +86,7 @@ impl Coverage {
     pub fn missing_after(&self, seeds: u64) -> Vec<&'static str> {
         match seeds {
             ..100 => Vec::new(),
-            100..1_000 => self.missing_of(OFTEN).collect(),
+            100..2_000 => self.missing_of(OFTEN).collect(),
             _ => self.missing(),
         }
     }

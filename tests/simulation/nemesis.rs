@@ -20,8 +20,11 @@ impl World {
         if self.is_calm {
             return;
         }
-        let pause = 50 * MS + self.faults.exponential(self.plan.pace);
+        let pause = 50 * MS + self.faults.exponential(self.plan.pace_of(fault));
         self.after(pause, Event::Fault(fault));
+        if self.now < self.lull_until {
+            return;
+        }
         let made = match fault {
             Fault::Reset => self.reset_link(),
             Fault::Delay => self.slow_link(),
@@ -39,12 +42,23 @@ impl World {
             Fault::OldDisk => self.put_disk_back(),
             Fault::Burst => self.burst(),
             Fault::DiskLoss => self.lose_disk(),
-            // These come with each frame, sync or setting, and not by themselves.
             _ => return,
         };
         if made {
             *self.report.faults.entry(fault).or_default() += 1;
         }
+    }
+
+    /// Nothing goes wrong for a while: what was begun can come to its end, and those who are behind can catch up.
+    pub(super) fn lull(&mut self) {
+        if self.is_calm {
+            return;
+        }
+        let (lasts, rest) =
+            (SECOND + self.faults.exponential(SECOND), 2 * SECOND + self.faults.exponential(2 * SECOND));
+        self.lull_until = self.now + lasts;
+        self.network.join();
+        self.after(lasts + rest, Event::Lull);
     }
 
     /// A condition ends.

@@ -101,6 +101,27 @@ faults! {
     Compaction = "compaction" in "settings",
 }
 
+impl Fault {
+    /// Whether it happens now and then, and not with each frame or sync, on an occasion, or by how things are set.
+    #[must_use]
+    pub const fn comes_by_itself(self) -> bool {
+        !matches!(
+            self,
+            Self::Loss
+                | Self::Duplication
+                | Self::Reordering
+                | Self::Corruption
+                | Self::Upheaval
+                | Self::Drift
+                | Self::SlowSync
+                | Self::Membership
+                | Self::Transfer
+                | Self::Degenerate
+                | Self::Compaction
+        )
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word())
@@ -178,7 +199,7 @@ pub struct Plan {
     pub slow_sync: u64,
     /// How far clocks run wrong at most, in thousandths.
     pub drift: u64,
-    /// Mean time between two faults of each class that comes now and then.
+    /// Mean time between two faults of whatever class: the more classes there are, the rarer is each.
     pub pace: Time,
     /// How long it takes on average to write a snapshot, or to check one.
     pub job: Time,
@@ -213,12 +234,21 @@ impl Plan {
             sync: *random.pick(&[50, 500, 2 * MS, 10 * MS]),
             slow_sync: *random.pick(&[5, 30, 100]),
             drift: random.between(1, 50),
-            pace: *random.pick(&[300 * MS, SECOND, 3 * SECOND]),
+            pace: *random.pick(&[60 * MS, 120 * MS, 300 * MS, 600 * MS]),
             pipeline: *random.pick(&[1, 1, 4, 32]),
             job: *random.pick(&[MS, 20 * MS, 20 * MS, 500 * MS]),
             restarts: random.one_in(2),
             is_busy: random.one_in(3),
         }
+    }
+
+    /// Mean time between two faults of this class, which comes by itself.
+    #[must_use]
+    pub fn pace_of(&self, fault: Fault) -> Time {
+        let classes = self.faults.0.iter().filter(|fault| fault.comes_by_itself()).count() as u64;
+        // While all are down there is nothing else to go wrong.
+        let rarity = if fault == Fault::Blackout { 5 } else { 1 };
+        self.pace * classes.max(2) * rarity
     }
 
     /// Whether `fault` is made in this run.

@@ -26,6 +26,10 @@ pub struct Report {
     pub corrupted: u64,
     /// How many entries were committed.
     pub entries: u64,
+    /// How many in each run.
+    pub entries_each: Vec<u64>,
+    /// In how many runs there was hardly any life: few entries, or one leader all along.
+    pub dull: u64,
     /// How many calls of clients were answered.
     pub answered: u64,
     /// How many were given up.
@@ -70,14 +74,21 @@ impl Report {
         self.corrupted += traffic.corrupted;
     }
 
+    fn entries_median(&self) -> u64 {
+        let mut entries = self.entries_each.clone();
+        entries.sort_unstable();
+        entries.get(entries.len() / 2).copied().unwrap_or(0)
+    }
+
     /// Adds another run's counts.
     pub fn add(&mut self, other: &Self) {
         macro_rules! sum {
             ($($field:ident)*) => { $(self.$field += other.$field;)* };
         }
-        sum!(seeds events seconds messages lost doubled corrupted entries answered unknown elections crashes syncs
+        sum!(seeds dull events seconds messages lost doubled corrupted entries answered unknown elections crashes syncs
             snapshots_saved snapshots_installed membership_changes transfers quorums_checked histories operations
             undecided told);
+        self.entries_each.extend(&other.entries_each);
         self.recovery_ms = self.recovery_ms.max(other.recovery_ms);
         for (fault, times) in &other.faults {
             *self.faults.entry(*fault).or_default() += times;
@@ -95,7 +106,13 @@ impl fmt::Display for Report {
             "messages             {:>12}   {} lost, {} doubled, {} corrupted",
             self.messages, self.lost, self.doubled, self.corrupted
         )?;
-        writeln!(f, "entries committed    {:>12}", self.entries)?;
+        writeln!(
+            f,
+            "entries committed    {:>12}   {} in the median run; {} runs were dull",
+            self.entries,
+            self.entries_median(),
+            self.dull
+        )?;
         writeln!(f, "calls answered       {:>12}   {} given up or unknown", self.answered, self.unknown)?;
         writeln!(f, "elections            {:>12}", self.elections)?;
         writeln!(f, "crashes              {:>12}", self.crashes)?;

@@ -148,18 +148,28 @@ impl World {
     /// Nothing happens in a whole cluster but heartbeats, once everything has expired: nothing is tried again for ever.
     pub(super) fn watch_still(&mut self) {
         self.outlive_all();
-        let ticks = self.machines.iter().map(|machine| machine.settings.raft.election_ticks_max).max();
-        let patience = 500 * MS + u64::from(ticks.unwrap_or(0)) * 11 * MS;
-        // Frames that were doubled may come late, and are answered; who was removed and is gone is called for a while.
-        let last = self.events.iter().filter(|(_, event)| matches!(event, Event::Arrive(_)));
-        let last = last.map(|((time, _), _)| *time).max().unwrap_or(self.now);
-        self.run_until(last.max(self.now) + patience);
+        self.let_pass();
         let (elections, entries) = (self.report.elections, self.witness.last());
         self.spoken = Spoken::default();
+        let patience = self.patience();
         self.run_until(self.now + patience);
         let after = self.report.elections;
         self.require(after == elections, || format!("{} elections in a whole cluster", after - elections));
         self.check_still(entries, patience);
+    }
+
+    /// Lets everything come that is on its way, and whoever waits for something give it up: also a leader who calls for one
+    /// that was removed and is gone.
+    pub(super) fn let_pass(&mut self) {
+        let frames = self.events.iter().filter(|(_, event)| matches!(event, Event::Arrive(_)));
+        let last = frames.map(|((time, _), _)| *time).max().unwrap_or(self.now);
+        self.run_until(last.max(self.now) + self.patience());
+    }
+
+    /// Nobody waits longer than this for an answer before it tries again.
+    fn patience(&self) -> Time {
+        let ticks = self.machines.iter().map(|machine| machine.settings.raft.election_ticks_max).max();
+        500 * MS + u64::from(ticks.unwrap_or(0)) * 11 * MS
     }
 
     fn check_still(&self, entries: LogIndex, listened: Time) {

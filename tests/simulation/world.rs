@@ -52,6 +52,8 @@ pub(super) enum Event {
     Watch,
     /// A fault of a class comes.
     Fault(Fault),
+    /// Nothing goes wrong for a while.
+    Lull,
     /// Somebody changes who the members are.
     Admin,
     /// Whoever leads is asked to change them at once.
@@ -96,6 +98,8 @@ pub struct World {
     pub(super) settings: Settings,
     /// What disks held some time ago.
     pub(super) images: BTreeMap<Place, SimulatedDisk>,
+    /// No fault comes before this time.
+    pub(super) lull_until: Time,
     /// Whether faults are over.
     pub(super) is_calm: bool,
     /// What members say to each other.
@@ -134,6 +138,7 @@ impl World {
             admin: super::admin::Admin::new(&plan),
             settings,
             images: BTreeMap::new(),
+            lull_until: 0,
             is_calm: false,
             spoken: super::whole::Spoken::default(),
             has_promised: false,
@@ -153,10 +158,12 @@ impl World {
         }
         self.after(5 * MS, Event::Watch);
         self.after(SECOND, Event::Admin);
-        for fault in self.plan.faults.0.clone() {
-            let first = self.faults.exponential(self.plan.pace);
+        for fault in self.plan.faults.0.clone().into_iter().filter(|fault| fault.comes_by_itself()) {
+            let first = self.faults.exponential(self.plan.pace_of(fault));
             self.after(first, Event::Fault(fault));
         }
+        let lull = SECOND + self.faults.exponential(2 * SECOND);
+        self.after(lull, Event::Lull);
     }
 
     /// Adds a machine for `member`, whose process starts soon.
@@ -239,6 +246,7 @@ impl World {
             Event::GiveUp(token) => self.give_up(token),
             Event::Watch => self.watch(),
             Event::Fault(fault) => self.fault(fault),
+            Event::Lull => self.lull(),
             Event::Admin => self.administer(),
             Event::Knock(place) => self.ask_for_change(place),
             Event::PutBack { place, leader, term } => self.judge_old_disk(place, leader, term),
