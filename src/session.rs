@@ -73,11 +73,16 @@ impl Sessions {
         self.rows.contains_key(&member)
     }
 
+    /// Up to which number the proposals of this life of a member were applied.
+    #[must_use]
+    pub fn applied(&self, member: MemberId, boot: BootId) -> u64 {
+        self.rows.get(&member).filter(|row| row.boot == boot).map_or(0, |row| row.applied)
+    }
+
     /// Whether the proposal with this session was applied.
     #[must_use]
     pub fn is_applied(&self, session: Session) -> bool {
-        let row = self.rows.get(&session.member).copied().unwrap_or_default();
-        row.boot == session.boot && session.sequence <= row.applied
+        session.sequence <= self.applied(session.member, session.boot)
     }
 }
 

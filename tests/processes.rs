@@ -29,6 +29,8 @@ mod registers;
 mod removal;
 #[path = "processes/rolling.rs"]
 mod rolling;
+#[path = "processes/statistics.rs"]
+mod statistics;
 #[path = "processes/storm.rs"]
 mod storm;
 mod support;

@@ -224,7 +224,8 @@ proptest! {
                 let follow_up = match output {
                     Output::Persist { sequence, .. } if draw.1 < 200 => Input::Persisted(sequence),
                     Output::StoreChunk { snapshot, .. } => {
-                        Input::SnapshotStored { snapshot, config: config(draw.3), time: Timestamp::new(draw.3) }
+                        let (config, time) = (config(draw.3), Timestamp::new(draw.3));
+                        Input::SnapshotStored { snapshot, config, time, settled: u64::from(draw.1) }
                     }
                     _ => continue,
                 };

@@ -8,10 +8,11 @@ const BYTES_MAX: usize = 300;
 pub(crate) fn run(bytes: &[u8]) {
     let [mode, a, b, rest @ ..] = bytes else { return };
     let check = if mode & 1 == 0 { Check::Crc } else { Check::Seal([7; 32]) };
-    if mode & 2 == 0 {
-        read_in_pieces(&check, rest, usize::from(*a) + 1);
-    } else {
-        change_a_bit(&check, rest, usize::from(u16::from_le_bytes([*a, *b])));
+    match mode & 6 {
+        0 => read_in_pieces(&check, rest, usize::from(*a) + 1),
+        // Frames, and then the same bytes as they are.
+        4 => read_in_pieces(&check, &[&stream(&check, rest).bytes, rest].concat(), usize::from(*a) + 1),
+        _ => change_a_bit(&check, rest, usize::from(u16::from_le_bytes([*a, *b]))),
     }
 }
 
@@ -44,21 +45,36 @@ fn read_in_pieces(check: &Check, bytes: &[u8], piece: usize) {
     assert_eq!(read(check, bytes, piece), read(check, bytes, bytes.len().max(1)));
 }
 
-fn change_a_bit(check: &Check, bytes: &[u8], bit: usize) {
+/// Real frames.
+struct Stream {
+    bytes: Vec<u8>,
+    payloads: Vec<Vec<u8>>,
+    /// Where the frame of each payload ends.
+    ends: Vec<usize>,
+}
+
+/// A frame for each part of `bytes`.
+fn stream(check: &Check, bytes: &[u8]) -> Stream {
     let mut encoder = Encoder::new(check.clone());
-    let (mut stream, mut payloads, mut ends) = (Vec::new(), Vec::new(), Vec::new());
+    let mut stream = Stream { bytes: Vec::new(), payloads: Vec::new(), ends: Vec::new() };
     for payload in bytes.split(|&byte| byte == 0xff).map(|payload| &payload[..payload.len().min(BYTES_MAX)]) {
         let kind = if payload.is_empty() { Kind::Ping } else { KINDS[payload.len() % 2] };
-        encoder.encode(kind, payload, &mut stream);
+        encoder.encode(kind, payload, &mut stream.bytes);
         if kind != Kind::Ping {
-            payloads.push(payload.to_vec());
-            ends.push(stream.len());
+            stream.payloads.push(payload.to_vec());
+            stream.ends.push(stream.bytes.len());
         }
     }
-    assert_eq!(read(check, &stream, stream.len()), (payloads.clone(), Ok(0)));
-    let bit = bit % (8 * stream.len());
-    stream[bit / 8] ^= 1 << (bit % 8);
-    let (read, _) = read(check, &stream, stream.len());
+    stream
+}
+
+fn change_a_bit(check: &Check, bytes: &[u8], bit: usize) {
+    let Stream { mut bytes, payloads, ends } = stream(check, bytes);
+    assert_eq!(read(check, &bytes, bytes.len()), (payloads.clone(), Ok(0)));
+    let bit = bit % (8 * bytes.len());
+    bytes[bit / 8] ^= 1 << (bit % 8);
+    let (read, end) = read(check, &bytes, bytes.len());
     let before = ends.iter().filter(|&&end| end <= bit / 8).count();
     assert_eq!(read, payloads[..before], "nothing from the changed frame on is believed");
+    assert!(end.is_err(), "the changed frame is refused, and not waited for");
 }

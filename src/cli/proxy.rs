@@ -1,42 +1,48 @@
 //! `proxy`: the API on a host that has no member, until a signal ends it.
 
+use std::io;
 use std::time::Duration;
 
 use super::args::Proxy;
 use super::failure::Failure;
-use super::serve::listen::{self, Listener, Url};
-use super::serve::plan::urls;
+use super::serve::listen::{self, Url};
+use super::serve::plan::{tls, urls};
 use super::serve::{log, runtime, until_signal};
 use super::session::Session;
-use crate::http::{ProxySettings, parse_url, run_proxy};
+use crate::http::{ProxySettings, Trust, parse_url, run_proxy};
 
 pub(super) fn run(session: &Session, proxy: &Proxy) -> Result<(), Failure> {
     let listen = urls("listen-client-urls", &proxy.listen_client_urls).map_err(Failure::plain)?;
-    if let Some(url) = listen.iter().find(|url| url.is_tls()) {
-        return Err(Failure::plain(format_args!("--listen-client-urls {url}: a proxy serves http:// only")));
-    }
     let settings = settings(session, proxy, &listen)?;
+    // The certificate may be for members alone.
+    let is_tls = listen.iter().any(Url::is_tls);
+    let tls = if is_tls { tls(&proxy.tls, &listen).map_err(Failure::plain)?.0 } else { None };
     let listeners = listen::bind(&listen).map_err(Failure::plain)?;
     let kind = if proxy.readonly { "a proxy that changes nothing" } else { "a proxy" };
-    for listener in &listeners {
-        log(&format!("{kind} serves clients on {}", listener.url));
-    }
-    let sockets = listeners.into_iter().map(Listener::into_socket);
+    let said: Vec<_> = listeners.iter().map(|it| format!("{kind} serves clients on {}", it.url)).collect();
+    let doors = listeners.into_iter().map(|listener| listener.into_parts(tls.as_ref()));
+    let doors = doors.collect::<io::Result<Vec<_>>>().map_err(|error| cannot_serve(&error))?;
+    said.iter().for_each(|line| log(line));
     runtime()?.block_on(async {
-        let served = run_proxy(settings, sockets, log, until_signal()?).await;
-        served.map_err(|error| Failure::plain(format_args!("cannot serve: {error}")))
+        let served = run_proxy(settings, doors, log, until_signal()?).await;
+        served.map_err(|error| cannot_serve(&error))
     })?;
     log("stopped");
     Ok(())
+}
+
+fn cannot_serve(error: &io::Error) -> Failure {
+    Failure::plain(format_args!("cannot serve: {error}"))
 }
 
 fn settings(session: &Session, proxy: &Proxy, listen: &[Url]) -> Result<ProxySettings, Failure> {
     let Some(named) = session.named_endpoints() else {
         return Err(Failure::plain("name members, where they serve clients, with --endpoints"));
     };
+    let trust = trust(session, proxy)?;
     let mut endpoints = Vec::new();
     for text in named.split(',').map(str::trim) {
-        let url = parse_url(text);
+        let url = parse_url(text, trust.is_some());
         let url = url.map_err(|why| Failure::plain(format_args!("--endpoints {text:?}: {why}")))?;
         if listen.iter().any(|own| own.to_string() == url) {
             return Err(Failure::plain(format_args!(
@@ -51,9 +57,23 @@ fn settings(session: &Session, proxy: &Proxy, listen: &[Url]) -> Result<ProxySet
     }
     Ok(ProxySettings {
         endpoints,
+        trust,
         is_read_only: readonly,
         refresh_interval: Duration::from_millis(proxy_refresh_interval),
         failure_wait: Duration::from_millis(proxy_failure_wait),
         dial_timeout: Duration::from_millis(proxy_dial_timeout),
     })
+}
+
+/// How members at https:// URLs are spoken to.
+fn trust(session: &Session, proxy: &Proxy) -> Result<Option<Trust>, Failure> {
+    let Some(authorities) = session.ca_file() else { return Ok(None) };
+    let own = match (&proxy.tls.cert_file, &proxy.tls.key_file) {
+        (Some(certificate), Some(key)) => Some((certificate.as_path(), key.as_path())),
+        (None, None) => None,
+        (Some(_), None) => return Err(Failure::plain("--cert-file needs --key-file")),
+        (None, Some(_)) => return Err(Failure::plain("--key-file needs --cert-file")),
+    };
+    let trust = Trust::new(authorities, own);
+    trust.map(Some).map_err(|error| Failure::plain(format_args!("--ca-file: {error}")))
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::args::Global;
 use super::client::{ClientError, Cluster, Credentials, Deadline, Endpoint, TlsFiles, Transport};
@@ -83,6 +83,11 @@ impl Session {
             transport.debug();
         }
         Ok(Cluster::new(transport, endpoints))
+    }
+
+    /// The certificates of whom to trust, if that was said.
+    pub(crate) fn ca_file(&self) -> Option<&Path> {
+        self.global.ca_file.as_deref().filter(|path| !path.as_os_str().is_empty())
     }
 
     /// The URLs of servers that were named, if any were.

@@ -2,6 +2,8 @@
 //!
 //! A store that is alone is the only member of its own cluster, and leads it.
 
+use std::time::Duration;
+
 use super::front::Front;
 use crate::error::Error;
 use crate::types::MemberId;
@@ -24,6 +26,8 @@ pub(super) struct Membership {
     /// In order of their ids.
     pub(super) members: Vec<Listed>,
     pub(super) leader: Option<MemberId>,
+    /// How long that has been so; `None` for as long as the server has run.
+    pub(super) leader_for: Option<Duration>,
 }
 
 /// A change of the members that somebody wants.
@@ -40,7 +44,7 @@ impl Front {
     pub(super) fn membership(&self) -> Membership {
         self.clustered().unwrap_or_else(|| {
             let me = self.member_id();
-            Membership { members: vec![self.myself(me)], leader: Some(me) }
+            Membership { members: vec![self.myself(me)], leader: Some(me), leader_for: None }
         })
     }
 
@@ -60,7 +64,8 @@ impl Front {
     fn clustered(&self) -> Option<Membership> {
         let cluster = self.store().cluster()?;
         let members: Vec<_> = cluster.members().into_iter().map(|member| self.listed(member)).collect();
-        Some(Membership { members, leader: cluster.leader() })
+        let leader_for = Some(cluster.leader_for());
+        Some(Membership { members, leader: cluster.leader(), leader_for })
     }
 
     #[cfg(not(feature = "cluster"))]

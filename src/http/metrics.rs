@@ -32,6 +32,14 @@ impl Metrics {
         self.requests.with_label_values(&[method, status.as_str()]).inc();
     }
 
+    /// Everything that was counted, and these facts, each with its help.
+    pub(super) fn answer(&self, facts: &[(&str, &str, f64)]) -> Answer {
+        let mut answer = Response::new(self.text(facts).into());
+        let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+        answer.headers_mut().insert(CONTENT_TYPE, text);
+        answer
+    }
+
     /// Everything that was counted and everything that is, as text.
     fn text(&self, facts: &[(&str, &str, f64)]) -> Vec<u8> {
         let present = Registry::new();
@@ -85,9 +93,6 @@ impl Front {
             facts.push(("spinney_log_bytes", "What the log takes on disk.", log.bytes as f64));
             facts.push(("spinney_saved_index", "How far the newest snapshot goes.", log.saved.get() as f64));
         }
-        let mut answer = Response::new(self.counters().text(&facts).into());
-        let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-        answer.headers_mut().insert(CONTENT_TYPE, text);
-        answer
+        self.counters().answer(&facts)
     }
 }

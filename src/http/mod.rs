@@ -59,7 +59,7 @@ pub use limits::Limits;
 #[cfg(feature = "cli")]
 pub(crate) use peer_urls::peer_urls;
 #[cfg(feature = "cli")]
-pub(crate) use proxy::{ProxySettings, parse_url, run as run_proxy};
+pub(crate) use proxy::{ProxySettings, Trust, parse_url, run as run_proxy};
 pub use server::{Running, Server, Stopper};
 #[cfg(feature = "tls")]
 pub use tls::Tls;

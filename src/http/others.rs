@@ -10,6 +10,7 @@ use super::json;
 use super::membership::Membership;
 use super::moment;
 use super::respond::{self, Answer};
+use crate::types::Timestamp;
 
 /// The version of etcd whose API this is, as clients ask for it.
 const VERSION: &str = r#"{"etcdserver":"3.4.23","etcdcluster":"3.4.0"}"#;
@@ -49,7 +50,7 @@ impl Front {
 
     /// This member. How much it has sent and received is not counted by appends, as etcd does.
     pub(super) fn stats_self(&self) -> Answer {
-        let (me, Membership { members, leader }) = (self.member_id(), self.membership());
+        let (me, Membership { members, leader, leader_for }) = (self.member_id(), self.membership());
         let name = members.iter().find(|member| member.id == me).map_or("", |member| member.name.as_str());
         let state = if leader == Some(me) { "StateLeader" } else { "StateFollower" };
         let leader = leader.map_or_else(|| "0".to_owned(), |leader| leader.to_string());
@@ -58,16 +59,20 @@ impl Front {
         out.extend_from_slice(format!(",\"id\":\"{me}\",\"state\":\"{state}\",\"startTime\":\"").as_bytes());
         moment::rfc3339(&mut out, self.started());
         out.extend_from_slice(format!("\",\"leaderInfo\":{{\"leader\":\"{leader}\"").as_bytes());
-        let uptime = go_duration(self.store().now().since(self.started()));
+        let now = self.store().now();
+        let uptime = leader_for.unwrap_or_else(|| now.since(self.started()));
+        let since =
+            Timestamp::new(now.get().saturating_sub(u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX)));
+        let uptime = go_duration(uptime);
         out.extend_from_slice(format!(",\"uptime\":\"{uptime}\",\"startTime\":\"").as_bytes());
-        moment::rfc3339(&mut out, self.started());
+        moment::rfc3339(&mut out, since);
         out.extend_from_slice(b"\"},\"recvAppendRequestCnt\":0,\"sendAppendRequestCnt\":0}");
         respond::json(StatusCode::OK, out)
     }
 
     /// Who follows, and how many entries of the log each has: only the leader knows.
     pub(super) fn stats_leader(&self) -> Answer {
-        let (me, Membership { members, leader }) = (self.member_id(), self.membership());
+        let (me, Membership { members, leader, .. }) = (self.member_id(), self.membership());
         if leader != Some(me) {
             return respond::message(StatusCode::FORBIDDEN, "not current leader");
         }

@@ -76,7 +76,7 @@ impl Tls {
 }
 
 /// All certificates of a file; at least one.
-fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
+pub(super) fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     let certificates = CertificateDer::pem_file_iter(path).map_err(|error| unreadable(path, error))?;
     let certificates: Result<Vec<_>, _> = certificates.collect();
     let certificates = certificates.map_err(|error| unreadable(path, error))?;
@@ -86,7 +86,7 @@ fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     Ok(certificates)
 }
 
-fn unreadable(path: &Path, error: pem::Error) -> io::Error {
+pub(super) fn unreadable(path: &Path, error: pem::Error) -> io::Error {
     match error {
         pem::Error::Io(error) => {
             io::Error::new(error.kind(), format!("cannot read {}: {error}", path.display()))
@@ -95,7 +95,7 @@ fn unreadable(path: &Path, error: pem::Error) -> io::Error {
     }
 }
 
-fn unusable(path: &Path, error: impl fmt::Display) -> io::Error {
+pub(super) fn unusable(path: &Path, error: impl fmt::Display) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("cannot use {}: {error}", path.display()))
 }
 

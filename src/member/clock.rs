@@ -52,6 +52,12 @@ impl Clock {
         Instant::now() + duration.min(FAR)
     }
 
+    /// How long it has been since `instant`.
+    #[cfg(all(feature = "cluster", feature = "http"))]
+    pub(crate) fn since(instant: Instant) -> Duration {
+        Instant::now().saturating_duration_since(instant)
+    }
+
     /// How long it is until `instant`; zero when it has passed.
     pub(crate) fn until(instant: Instant) -> Duration {
         instant.saturating_duration_since(Instant::now())

@@ -247,13 +247,8 @@ impl Member {
 
     /// The tree and its history as they are now, up to which entry, and who the members are.
     pub(super) fn capture(&self, crank: &Crank) -> (Content, EntryId, Config) {
-        let tree = self.tree();
-        let meta = Meta { index: tree.index(), time: tree.time() };
-        let (root, files) = (tree.root().clone(), tree.file_count());
-        drop(tree);
         // Whoever has the crank is the one who publishes: history is of the same moment.
-        let content =
-            Content { meta, root, files, history: self.hub.history(), sessions: Sessions::default() };
+        let content = self.state.capture(Sessions::default(), Timestamp::default());
         (content, crank.raft.applied(), crank.raft.config().clone())
     }
 

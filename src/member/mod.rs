@@ -47,18 +47,16 @@ use crossbeam_utils::sync::ShardedLockReadGuard;
 use parking_lot::{Condvar, Mutex};
 
 use crate::error::Error;
-use crate::key::Key;
-use crate::node::Node;
 use crate::raft::Role;
-use crate::replica::tree_lock::TreeLock;
+use crate::replica::State;
 use crate::tree::{Command, Tree};
-use crate::types::{Index, Timestamp};
+use crate::types::Timestamp;
 #[cfg(feature = "http")]
-use crate::types::{LogIndex, Term};
+use crate::types::{Index, LogIndex, Term};
 use crate::wal::Identity;
 #[cfg(feature = "http")]
 use crate::watch::Past;
-use crate::watch::{CatchUp, Hub, Watch, WatchRequest, WatchStats};
+use crate::watch::{CatchUp, Watch, WatchRequest, WatchStats};
 pub(crate) use backup::{Facts, restore, verify_backup, verify_directory};
 use callbacks::Callbacks;
 use clock::Clock;
@@ -84,9 +82,6 @@ const EXPIRY_PAUSE: Duration = Duration::from_millis(500);
 /// A turn that takes no longer than this, in the clock's milliseconds, is quick.
 const QUICK: Duration = Duration::from_millis(2);
 
-/// Readers get their turn after so many small steps of looking at timers, or of letting go what is due.
-const STEPS_PER_LOCK: usize = 256;
-
 /// A turn takes no more than this at once, so that one sync does not keep the first waiting for the last.
 const BATCH_BYTES: usize = 1 << 20;
 const BATCH_WRITES: usize = 1024;
@@ -101,8 +96,7 @@ pub(crate) struct Member {
     identity: Identity,
     settings: Settings,
     clock: Clock,
-    tree: TreeLock,
-    hub: Arc<Hub>,
+    state: State,
     round: Round<Crank, Proposal>,
     /// Tells whoever waits for room in the log that a snapshot has ended. Goes with the crank.
     snapshot_ended: Condvar,
@@ -113,8 +107,6 @@ pub(crate) struct Member {
     term: AtomicU64,
     /// Whether the last turn was over soon enough for a thread that has other things to do.
     is_quick: AtomicBool,
-    /// How many nodes have expired since the member was opened.
-    expired: AtomicU64,
     callbacks: Arc<Callbacks>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// The thread that turns the crank for all who wait.
@@ -180,7 +172,7 @@ impl Member {
 
     /// The tree, to read.
     pub(crate) fn tree(&self) -> ShardedLockReadGuard<'_, Tree> {
-        self.tree.read()
+        self.state.tree()
     }
 
     /// The present moment in log time.
@@ -197,7 +189,7 @@ impl Member {
     }
 
     pub(crate) fn watch_stats(&self) -> WatchStats {
-        self.hub.stats()
+        self.state.watch_stats()
     }
 
     /// How many writes wait.
@@ -227,7 +219,7 @@ impl Member {
     }
 
     pub(crate) fn watch(self: &Arc<Self>, request: WatchRequest) -> Watch {
-        let (watch, catch_up) = self.hub.watch(request);
+        let (watch, catch_up) = self.state.begin_watch(request);
         self.serve(catch_up);
         watch
     }
@@ -252,23 +244,13 @@ impl Member {
         let mut batch = std::mem::take(&mut crank.batch);
         let bytes = BATCH_BYTES.min(self.settings.segment_bytes as usize / 4);
         self.round.take(&mut crank, BATCH_WRITES, bytes, &mut batch);
-        if batch.is_empty() && self.is_anything_due() {
+        if batch.is_empty() && self.state.is_anything_due(self.now()) {
             batch.push(Proposal::new(Command::Expire, Reply::nobody()));
         }
         crank.batch = batch;
         if !crank.batch.is_empty() {
             self.turn(&mut crank);
         }
-    }
-
-    /// Whether a key's time is up; far deadlines are looked at more closely on the way.
-    fn is_anything_due(&self) -> bool {
-        let now = self.now();
-        if self.tree().next_wake().is_none_or(|wake| wake > now) {
-            return false;
-        }
-        while self.tree.write_again().refine_timers(now, STEPS_PER_LOCK) {}
-        self.tree().next_wake().is_some_and(|wake| wake <= now)
     }
 
     /// How far the tree has applied the log, and the term of what it applied last.
@@ -281,29 +263,23 @@ impl Member {
     /// How many nodes have expired since the member was opened.
     #[cfg(feature = "http")]
     pub(crate) fn expired(&self) -> u64 {
-        self.expired.load(Ordering::Relaxed)
+        self.state.expired()
     }
 
     /// What history keeps from `index` on, no more than `count` changes of it.
     #[cfg(feature = "http")]
     pub(crate) fn past(&self, index: Index, count: usize) -> Past {
-        self.hub.past(index, count)
+        self.state.past(index, count)
     }
 
     /// Starts the thread that serves lagging watchers, when it is asked for.
     fn serve(&self, catch_up: CatchUp) {
         if catch_up == CatchUp::Start {
-            let run = |member: &Arc<Self>| member.hub.run_catch_up(&|key| member.content(key));
+            let run = |member: &Arc<Self>| member.state.run_catch_up();
             if self.start("spinney-watch", run).is_err() {
-                self.hub.catch_up_not_started();
+                self.state.catch_up_not_started();
             }
         }
-    }
-
-    /// What is at `key`, and the index it is of.
-    fn content(&self, key: &Key) -> (Index, Option<Node>) {
-        let tree = self.tree();
-        (tree.index(), tree.get(key).ok().cloned())
     }
 
     /// Starts a thread of the member's, to be waited for when it is closed.
@@ -329,7 +305,7 @@ impl Member {
         }
         self.callbacks.close();
         // Nothing changes from here on: those who watch have been told everything, and need not wait for more.
-        self.hub.close();
+        self.state.close();
         self.stop_keeping();
         for thread in std::mem::take(&mut *self.threads.lock()) {
             let _ = thread.join();

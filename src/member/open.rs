@@ -17,8 +17,8 @@ use crate::codec;
 use crate::entry::{Config, Entry, EntryId, Payload};
 use crate::error::Error;
 use crate::raft::{self, Known, Raft};
+use crate::replica::State;
 use crate::replica::content::{self, Meta};
-use crate::replica::tree_lock::TreeLock;
 use crate::session::{Admission, Sessions};
 use crate::tree::{Command, Effect, Tree};
 use crate::types::{ClusterId, Index, LogIndex, MemberId};
@@ -26,7 +26,7 @@ use crate::wal::{
     self, Disk, FileDisk, Identity, Recovery, ReplayError, SnapshotHeader, SnapshotKind, Wal, WalError,
     WalSettings,
 };
-use crate::watch::{History, Hub};
+use crate::watch::History;
 
 /// A member that founds a cluster alone is its first.
 pub(super) const FOUNDER: MemberId = MemberId::new(1);
@@ -110,15 +110,13 @@ impl Member {
             identity,
             settings,
             clock,
-            tree: TreeLock::new(tree),
-            hub: Hub::new(history),
+            state: State::new(tree, history),
             round: Round::new(Crank::new(raft, log)),
             snapshot_ended: Condvar::new(),
             expire_after: AtomicU64::new(0),
             applied: AtomicU64::new(0),
             term: AtomicU64::new(0),
             is_quick: AtomicBool::new(true),
-            expired: AtomicU64::new(0),
             callbacks: Arc::default(),
             threads: Mutex::default(),
             worker: Mutex::default(),

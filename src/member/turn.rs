@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -11,18 +10,16 @@ use parking_lot::MutexGuard;
 use super::keeper::Log;
 use super::pending::{Answer, Written};
 use super::slot::Slot;
-use super::{EXPIRY_PAUSE, Member, QUICK, STEPS_PER_LOCK};
+use super::{EXPIRY_PAUSE, Member, QUICK};
 use crate::codec;
 use crate::entry::{Entry, EntryId, Payload, WriteSet};
 use crate::error::Error;
-use crate::event::Action;
 use crate::raft::{Input, Output, Raft, Role};
-use crate::tree::{Command, Effect, Refused, Tree};
+use crate::replica::run::{Audience, Run, Task};
+use crate::tree::{Command, Effect, Refused};
 use crate::types::Timestamp;
 use crate::wal::Reserve;
-
-/// Readers get their turn after so many writes.
-const WRITES_PER_LOCK: usize = 64;
+use crate::watch::CatchUp;
 
 /// A new term is two records: the vote, and the first entry, which may say who the members are.
 const OFFICE_RECORDS: usize = 2;
@@ -40,9 +37,7 @@ pub(super) struct Crank {
     /// Why nothing can be written any more.
     pub(super) failure: Option<Arc<Error>>,
     outputs: Vec<Output>,
-    /// Kept empty between turns, for their memory.
-    effects: Vec<Effect>,
-    results: Vec<(Reply, Result<Range<usize>, Refused>)>,
+    run: Run<Reply>,
 }
 
 /// A write on its way.
@@ -115,8 +110,7 @@ impl Crank {
             under_way: VecDeque::new(),
             failure: None,
             outputs: Vec::new(),
-            effects: Vec::new(),
-            results: Vec::new(),
+            run: Run::default(),
         }
     }
 }
@@ -245,50 +239,17 @@ impl Member {
 
     /// Runs committed entries, tells watchers, then those who wrote.
     fn apply(&self, crank: &mut Crank, entries: Vec<Entry>, own: &mut Option<Answer>) {
-        let mut entries = entries.into_iter().peekable();
-        let mut results = std::mem::take(&mut crank.results);
-        let mut is_first = true;
-        while entries.peek().is_some() {
-            let mut tree = if is_first { self.tree.write() } else { self.tree.write_again() };
-            is_first = false;
-            let mut applied = None;
-            for _ in 0..WRITES_PER_LOCK {
-                // Much may be due before the next one: others look at the tree and are told in between.
-                let is_ready = |entry: &Entry| {
-                    !matches!(entry.payload, Payload::Command(_))
-                        || !tree.expire_due(entry.time, STEPS_PER_LOCK, &mut crank.effects)
-                };
-                let Some(entry) = entries.next_if(is_ready) else { break };
-                applied = Some(entry.id);
-                let Payload::Command(_) = entry.payload else { continue };
-                let write =
-                    crank.under_way.pop_front().expect("alone, a member proposes all that it applies");
-                let result = run(&mut tree, entry.time, write.command, &mut crank.effects);
-                results.push((write.reply, result));
-            }
-            let alarm = tree.next_wake();
-            drop(tree);
-            if let Some(EntryId { term, index }) = applied {
+        let Crank { run, under_way, .. } = crank;
+        let tasks =
+            entries.into_iter().filter_map(|Entry { id: EntryId { term, index }, time, payload, .. }| {
                 self.applied.store(index.get(), Ordering::Relaxed);
                 self.term.store(term.get(), Ordering::Relaxed);
-            }
-            if let Some(alarm) = alarm {
-                self.round.alarm(self.clock.instant_of(alarm));
-            }
-            for effect in &crank.effects {
-                if effect.change.action == Action::Expire {
-                    self.expired.fetch_add(1, Ordering::Relaxed);
-                }
-                let catch_up = self.hub.publish(&effect.change, effect.removed.as_ref());
-                self.serve(catch_up);
-            }
-            for (reply, result) in results.drain(..) {
-                let answer = result.map(|own| written(&crank.effects[own])).map_err(Error::from);
-                self.answer(reply, answer, own);
-            }
-            crank.effects.clear();
-        }
-        crank.results = results;
+                let Payload::Command(_) = payload else { return None };
+                let Proposal { command, reply, .. } =
+                    under_way.pop_front().expect("alone, a member proposes all that it applies");
+                Some(Task { time, command, waits: reply })
+            });
+        run.all(&self.state, tasks, &mut Callers { member: self, own });
     }
 
     fn answer(&self, mut reply: Reply, answer: Answer, own: &mut Option<Answer>) {
@@ -316,15 +277,27 @@ impl Member {
     }
 }
 
-/// Applies one command; which of `effects` are its own.
-fn run(
-    tree: &mut Tree,
-    time: Timestamp,
-    command: Command,
-    effects: &mut Vec<Effect>,
-) -> Result<Range<usize>, Refused> {
-    let own = tree.apply(time, command, effects)?;
-    Ok(own..effects.len())
+/// Those who wrote, and the worker.
+struct Callers<'a> {
+    member: &'a Member,
+    /// The answer to the turner's own write.
+    own: &'a mut Option<Answer>,
+}
+
+impl Audience<Reply> for Callers<'_> {
+    fn changed(&mut self, next_wake: Option<Timestamp>) {
+        if let Some(alarm) = next_wake {
+            self.member.round.alarm(self.member.clock.instant_of(alarm));
+        }
+    }
+
+    fn lag(&mut self, catch_up: CatchUp) {
+        self.member.serve(catch_up);
+    }
+
+    fn done(&mut self, reply: Reply, result: Result<&[Effect], Refused>) {
+        self.member.answer(reply, result.map(written).map_err(Error::from), self.own);
+    }
 }
 
 fn written(effects: &[Effect]) -> Written {

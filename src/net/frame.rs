@@ -1,12 +1,15 @@
 //! A frame: what a connection carries once its handshake is done.
 //!
 //! ```text
-//!   │ length u32 │ kind u8 │ zeros 3 │ payload, `length` bytes │ check: crc32, or 16 bytes of a keyed hash │
+//!   │ length u32 │ kind u8 │ header check u24 │ payload, `length` bytes │ check: crc32, or 16 bytes of a keyed hash │
 //! ```
 //! All integers are little-endian. The check covers the frame's number (u64, not sent: both ends count the frames of
 //! each direction from 0), the header and the payload. So a frame that was lost, doubled, moved or taken from another
-//! connection does not pass, and under a [`Seal`](Check::Seal) none that somebody else made. The length is held
-//! against the limit before anything else is done with it.
+//! connection does not pass, and under a [`Seal`](Check::Seal) none that somebody else made.
+//!
+//! The header check is the low 24 bits of the crc32 of the number, the length and the kind. Without it a length in which a bit
+//! has flipped would be believed until so many bytes have come: heartbeats would trickle into that frame, and be heard by
+//! nobody. The length is held against the limit before anything else is done with it.
 
 use super::secret::Check;
 
@@ -31,11 +34,6 @@ pub enum Kind {
     JoinAnswer = 6,
 }
 
-impl Kind {
-    const ALL: [Self; 6] =
-        [Self::Urgent, Self::Data, Self::Bulk, Self::Ping, Self::JoinRequest, Self::JoinAnswer];
-}
-
 /// Why bytes are not frames. The connection they came on is of no more use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -45,11 +43,11 @@ pub enum FrameError {
         /// How large.
         bytes: u32,
     },
-    /// No frame is of this kind, or none on this connection, or there is something where zeros should be.
+    /// No frame is of this kind, or none on this connection.
     Kind,
     /// A ping with a payload.
     Ping,
-    /// The check does not fit the frame.
+    /// The check does not fit the frame, or that of the header the header.
     Check,
 }
 
@@ -65,6 +63,16 @@ impl std::fmt::Display for FrameError {
 }
 
 impl std::error::Error for FrameError {}
+
+/// The header of the frame with this number in its direction.
+pub(super) fn header_of(number: u64, length: u32, kind: u8) -> [u8; HEADER_BYTES] {
+    let [l0, l1, l2, l3] = length.to_le_bytes();
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&number.to_le_bytes());
+    hasher.update(&[l0, l1, l2, l3, kind]);
+    let [c0, c1, c2, _] = hasher.finalize().to_le_bytes();
+    [l0, l1, l2, l3, kind, c0, c1, c2]
+}
 
 /// Makes the frames of one direction of a connection.
 #[derive(Clone, Debug)]
@@ -93,9 +101,7 @@ impl Encoder {
     ) -> [u8; HEADER_BYTES] {
         let length: usize = parts.clone().map(<[u8]>::len).sum();
         let length = u32::try_from(length).expect("messages are held against the limit when they are taken");
-        let mut header = [0; HEADER_BYTES];
-        header[..4].copy_from_slice(&length.to_le_bytes());
-        header[4] = kind as u8;
+        let header = header_of(self.number, length, kind as u8);
         self.check.write(self.number, &header, parts, check);
         self.number += 1;
         header
@@ -180,12 +186,13 @@ impl Decoder {
 
     /// What comes, and how large it is.
     fn header(&self, header: [u8; HEADER_BYTES]) -> Result<(Kind, usize), FrameError> {
-        let [l0, l1, l2, l3, kind, z0, z1, z2] = header;
+        let [l0, l1, l2, l3, kind, ..] = header;
         let length = u32::from_le_bytes([l0, l1, l2, l3]);
-        let kind = Kind::ALL.into_iter().find(|&known| known as u8 == kind).ok_or(FrameError::Kind)?;
-        if !self.allowed.contains(&kind) || [z0, z1, z2] != [0; 3] {
-            return Err(FrameError::Kind);
+        if header != header_of(self.number, length, kind) {
+            return Err(FrameError::Check);
         }
+        let kind =
+            self.allowed.iter().find(|&&known| known as u8 == kind).copied().ok_or(FrameError::Kind)?;
         if kind == Kind::Ping && length != 0 {
             return Err(FrameError::Ping);
         }

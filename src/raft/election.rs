@@ -32,7 +32,7 @@ pub(super) struct Election {
 
 impl Election {
     pub(super) fn new(settings: &Settings, random: &mut Random, term: Term) -> Self {
-        // Who has never been in a term has never promised anything.
+        // Who has never been in a term has never promised anything: no leader is answered before its term is durable.
         let quiet = if term == Term::default() { 0 } else { settings.election_ticks_min };
         let mut election = Self { elapsed: 0, timeout: 0, silence: u32::MAX, is_cut_off: false, quiet };
         election.restart(settings, random);

@@ -72,7 +72,7 @@ impl Raft {
         }
         if !self.log.has(prev) {
             let hint = self.log.newest_common(prev);
-            return self.pen().send(leader, refusal(prev.index, hint, echo, self.room()), outputs);
+            return self.answer(leader, refusal(prev.index, hint, echo, self.room()), true, outputs);
         }
         let upto = entries.last().map_or(prev, |entry| entry.id).index;
         let has_entries = !entries.is_empty();
@@ -133,8 +133,13 @@ impl Raft {
         let matched = if is_worth_waiting { upto } else { upto.min(durable) };
         let outcome = AppendOutcome::Matched(matched);
         let answer = Message::AppendAnswer { outcome, round, promised, room: self.room() };
-        if matched <= durable {
-            // Heartbeats are never behind a disk.
+        self.answer(leader, answer, matched <= durable, outputs);
+    }
+
+    /// Answers the leader: heartbeats never behind a disk, but not in a term that a crash may take back. The answer holds this
+    /// member to the term: its promise, and that what it has said it has is not another leader's to overwrite.
+    fn answer(&mut self, leader: MemberId, answer: Message, is_durable: bool, outputs: &mut Vec<Output>) {
+        if is_durable && self.is_hard_state_durable() {
             self.pen().send(leader, answer, outputs);
         } else {
             self.send_when_durable(leader, answer, outputs);

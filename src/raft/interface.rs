@@ -105,6 +105,8 @@ pub enum Input {
         config: Config,
         /// The time of the last entry that it covers.
         time: Timestamp,
+        /// Up to which number the proposals of this member's present life are applied in it.
+        settled: u64,
     },
 }
 

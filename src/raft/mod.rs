@@ -21,8 +21,9 @@
 //!
 //! # Rules that everything else relies on
 //!
-//! - **Durable first.** Nobody sends for a vote, gives one, or says that it has entries, before all that this relies on is
-//!   durable ([`Output::Send`]'s `after`). A leader counts itself only for what is durable with it.
+//! - **Durable first.** Nobody sends for a vote, gives one, says that it has entries, or answers a leader in a new term,
+//!   before all that this relies on is durable ([`Output::Send`]'s `after`). A leader counts itself only for what is
+//!   durable with it.
 //! - **One majority meets the next.** Whatever is agreed on needs a majority of the voters and, while they are being
 //!   changed, of the old voters too (`quorum`). A configuration is in force from when it is appended, and undone when it is
 //!   truncated; at most one is not committed.
@@ -107,6 +108,8 @@ pub struct Raft {
     hard_state: HardState,
     /// The hard state has changed since it was last written.
     is_unwritten: bool,
+    /// The write-set that it was last written with.
+    hard_state_write: u64,
     log: Log,
     writes: Writes,
     /// `applied <= committed <= last`.
@@ -187,6 +190,7 @@ impl Raft {
             random,
             hard_state,
             is_unwritten: true,
+            hard_state_write: 0,
             log: Log::new(before, terms, last, time),
             writes: Writes::new(last.index),
             committed,
@@ -211,7 +215,7 @@ impl Raft {
             Input::Tick => self.tick(now, outputs),
             Input::Campaign => self.stand_unasked(outputs),
             Input::Receive(envelope) => self.receive(now, envelope, outputs),
-            Input::Connected(member) => self.connected(member),
+            Input::Connected(member) => self.connected(member, outputs),
             Input::Disconnected(member) => self.disconnected(member),
             Input::Propose(commands) => self.propose(now, commands, outputs),
             Input::Read { token } => self.read(token, outputs),
@@ -224,8 +228,8 @@ impl Raft {
             Input::Released(upto) => self.log.release(upto.min(self.saved.index)),
             Input::ChunkFailed { member } => self.chunk_failed(member, outputs),
             Input::ChunkStored { snapshot, offset } => self.chunk_stored(snapshot, offset, outputs),
-            Input::SnapshotStored { snapshot, config, time } => {
-                self.snapshot_stored(snapshot, config, time, outputs);
+            Input::SnapshotStored { snapshot, config, time, settled } => {
+                self.snapshot_stored(snapshot, config, time, settled, outputs);
             }
         }
         self.serve_callers(now, outputs);
@@ -241,8 +245,10 @@ impl Raft {
         if let Err(what) = self.check_envelope(from, to, term, &message) {
             return outputs.push(Output::Fault { member: from, what });
         }
-        // Who is behind may be asked whether it would vote, and answers as of its own term.
-        let is_answer_from_behind = matches!(message, Message::PreVoteAnswer { .. });
+        // Who is behind may be asked whether it would vote, and answers as of its own term; and a member that was removed
+        // is so in every term.
+        let is_answer_from_behind =
+            matches!(message, Message::PreVoteAnswer { .. } | Message::Removed { .. });
         if term < self.hard_state.term && !is_answer_from_behind {
             return self.answer_from_newer_term(from, message, outputs);
         }
@@ -388,14 +394,17 @@ impl Raft {
 
     /// Adds `write` to the log's write-sets, the hard state along with it if it has changed.
     fn persist(&mut self, mut write: WriteSet, outputs: &mut Vec<Output>) -> u64 {
-        if self.is_unwritten {
+        let has_hard_state = std::mem::take(&mut self.is_unwritten);
+        if has_hard_state {
             write.hard_state = Some(self.hard_state);
-            self.is_unwritten = false;
         }
         if !self.configs.current().is_alone(self.id) {
             write.committed = self.committed;
         }
         let sequence = self.writes.push(write.truncate_from, self.log.last().index);
+        if has_hard_state {
+            self.hard_state_write = sequence;
+        }
         outputs.push(Output::Persist { sequence, write });
         sequence
     }
@@ -410,6 +419,11 @@ impl Raft {
     fn send_when_durable(&mut self, to: MemberId, message: Message, outputs: &mut Vec<Output>) {
         self.write_hard_state(outputs);
         self.pen().send_after(self.writes.newest(), to, message, outputs);
+    }
+
+    /// Whether term and vote are durable as they are.
+    fn is_hard_state_durable(&self) -> bool {
+        !self.is_unwritten && self.writes.is_durable(self.hard_state_write)
     }
 
     fn pen(&self) -> Pen {

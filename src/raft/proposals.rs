@@ -66,19 +66,27 @@ impl Proposals {
     /// These are applied.
     pub(super) fn settle(&mut self, member: MemberId, entries: &[Entry]) {
         for session in entries.iter().filter_map(|entry| entry.session) {
-            if session.member == member && session.boot == self.boot && session.sequence > self.settled {
-                let count = (session.sequence - self.settled).min(self.waiting.len() as u64) as usize;
-                self.bytes -= self.waiting.drain(..count).map(|command| weight(&[command])).sum::<u64>();
-                self.sent = self.sent.saturating_sub(count);
-                self.settled = session.sequence;
-                self.idle = 0;
+            if session.member == member && session.boot == self.boot {
+                self.settle_upto(session.sequence);
             }
         }
     }
 
-    fn tick(&mut self, patience: u32) {
+    /// All up to this number are applied.
+    pub(super) fn settle_upto(&mut self, sequence: u64) {
+        let count = sequence.saturating_sub(self.settled).min(self.waiting.len() as u64) as usize;
+        if count > 0 {
+            self.bytes -= self.waiting.drain(..count).map(|command| weight(&[command])).sum::<u64>();
+            self.sent = self.sent.saturating_sub(count);
+            self.settled += count as u64;
+            self.idle = 0;
+        }
+    }
+
+    /// A tick has passed. What was sent on its way to a leader may be lost; what `is_leader` has appended is not.
+    fn tick(&mut self, patience: u32, is_leader: bool) {
         self.hold = self.hold.saturating_sub(1);
-        self.idle = if self.waiting.is_empty() { 0 } else { self.idle.saturating_add(1) };
+        self.idle = if self.waiting.is_empty() || is_leader { 0 } else { self.idle.saturating_add(1) };
         if self.idle > patience {
             self.begin_again();
         }
@@ -97,7 +105,11 @@ impl Proposals {
     }
 
     fn has_unsent(&self) -> bool {
-        self.sent < self.waiting.len() && self.hold == 0
+        self.sent < self.waiting.len()
+    }
+
+    fn may_send(&self) -> bool {
+        self.has_unsent() && self.hold == 0
     }
 }
 
@@ -112,7 +124,7 @@ impl Raft {
             Refusal::Stopped
         } else if is_alone && !matches!(self.state, State::Leader(_)) {
             Refusal::NoLeader
-        } else if is_alone {
+        } else if is_alone && !self.proposals.has_unsent() {
             // Nobody can take the leadership from it, so nothing will be proposed again and nothing need be numbered.
             let payloads = commands.into_iter().map(|command| (None, Payload::Command(command)));
             return self.append(now, payloads, outputs);
@@ -129,7 +141,7 @@ impl Raft {
 
     /// Gives the leader what it was not given, when there is one.
     pub(super) fn send_proposals(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
-        if !self.proposals.has_unsent() {
+        if !self.proposals.may_send() {
             return;
         }
         match (&self.state, self.leader) {
@@ -153,7 +165,7 @@ impl Raft {
     }
 
     fn forward(&mut self, leader: MemberId, outputs: &mut Vec<Output>) {
-        while self.proposals.has_unsent() {
+        while self.proposals.may_send() {
             let (first, commands) = self.proposals.unsent(self.settings.message_bytes);
             self.proposals.sent += commands.len();
             self.proposals.idle = 0;
@@ -223,7 +235,8 @@ impl Raft {
     }
 
     pub(super) fn tick_callers(&mut self) {
-        self.proposals.tick(self.settings.election_ticks_max);
+        let is_leader = matches!(self.state, State::Leader(_));
+        self.proposals.tick(self.settings.election_ticks_max, is_leader);
         self.reads.tick(self.settings.election_ticks_min);
         self.requests.tick();
     }

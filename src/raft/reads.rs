@@ -165,7 +165,10 @@ impl Raft {
                 if !self.reads.unasked.is_empty() {
                     leader.rounds.waiting.push(Reader::Here(std::mem::take(&mut self.reads.unasked)));
                 }
-                self.begin_round(now, outputs);
+                // Those whose answers a round waited for may be no voters any more.
+                if !self.count_round(now, outputs) {
+                    self.begin_round(now, outputs);
+                }
             }
             (_, Some(leader))
                 if !self.reads.unasked.is_empty() && self.reads.asked.is_none() && is_booted =>

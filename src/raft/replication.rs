@@ -137,7 +137,11 @@ impl Raft {
     }
 
     /// The connection to a peer stands: what may have been lost on the one before is asked for.
-    pub(super) fn connected(&mut self, member: MemberId) {
+    pub(super) fn connected(&mut self, member: MemberId, outputs: &mut Vec<Output>) {
+        // It may know nobody whom it could ask.
+        if !self.is_stopped && self.tell_of_removal(member, outputs) {
+            return;
+        }
         if self.leader == Some(member) {
             self.proposals.begin_again();
             self.reads.begin_again();

@@ -183,6 +183,7 @@ impl Raft {
         snapshot: EntryId,
         config: Config,
         time: Timestamp,
+        settled: u64,
         outputs: &mut Vec<Output>,
     ) {
         let is_awaited = self.receiving.as_ref().is_some_and(|receiving| receiving.snapshot == snapshot);
@@ -201,6 +202,7 @@ impl Raft {
         self.configs.settle(snapshot.index);
         self.persist(WriteSet { truncate_from, snapshot: Some(snapshot), ..WriteSet::default() }, outputs);
         self.saved = snapshot;
+        self.proposals.settle_upto(settled);
         self.reads.applied(snapshot.index, outputs);
         if let Some(leader) = self.leader {
             self.answer_matched(leader, snapshot.index, true, Echo::default(), outputs);

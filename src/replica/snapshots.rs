@@ -138,8 +138,9 @@ impl Replica {
                 if arrived.header.identity.cluster == self.identity.cluster =>
             {
                 let (config, time) = (arrived.header.config.clone(), arrived.meta.time);
+                let settled = arrived.loaded.sessions.applied(self.identity.member, self.raft.boot());
                 self.snapshots.arrived = Some((snapshot, arrived));
-                Some(raft::Input::SnapshotStored { snapshot, config, time })
+                Some(raft::Input::SnapshotStored { snapshot, config, time, settled })
             }
             Ended::Checked(snapshot, _) => Some(raft::Input::ChunkStored { snapshot, offset: 0 }),
         }

@@ -1,48 +1,42 @@
 //! What the log makes of itself here: the tree, the sessions, and the watchers who are told.
 
-use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
+#[cfg(feature = "http")]
+use std::sync::atomic::Ordering;
 
 use crossbeam_utils::sync::ShardedLockReadGuard;
 use parking_lot::Mutex;
 
 use super::content::{Content, Meta};
+use super::run::{Audience, Run, STEPS_PER_LOCK, Task};
 use super::tree_lock::TreeLock;
 use crate::codec;
 use crate::entry::{Config, Entry, EntryId, Payload};
-use crate::event::{Action, Change};
+use crate::event::Change;
 use crate::key::Key;
 use crate::node::Node;
 use crate::session::{Admission, Sessions};
 use crate::tree::{Command, Effect, Refused, Tree};
 use crate::types::{Index, Timestamp};
-#[cfg(all(feature = "cluster", feature = "http"))]
+#[cfg(feature = "http")]
 use crate::watch::Past;
-#[cfg(feature = "cluster")]
-use crate::watch::WatchStats;
-use crate::watch::{History, Hub, Laggards, Watch, WatchRequest};
-
-/// Readers get their turn after so many entries.
-const ENTRIES_PER_LOCK: usize = 64;
-
-/// And after so many small steps of looking at timers, or of letting go what is due.
-const STEPS_PER_LOCK: usize = 256;
+use crate::watch::{CatchUp, History, Hub, Laggards, Watch, WatchRequest, WatchStats};
 
 /// The tree and the watchers: what other threads may read and watch while the replica goes on.
 ///
 /// The tree's lock and the hub's are never held together.
 pub struct State {
-    tree: TreeLock,
-    hub: Arc<Hub>,
+    pub(super) tree: TreeLock,
+    pub(super) hub: Arc<Hub>,
     /// How many nodes have expired.
-    expired: AtomicU64,
+    pub(super) expired: AtomicU64,
     /// Whom [`State::serve_watchers`] serves, once it has begun.
     laggards: Mutex<Option<Laggards>>,
 }
 
 impl State {
-    pub(super) fn new(tree: Tree, history: History) -> Self {
+    pub(crate) fn new(tree: Tree, history: History) -> Self {
         Self {
             tree: TreeLock::new(tree),
             hub: Hub::new(history),
@@ -69,40 +63,39 @@ impl State {
         watch
     }
 
-    /// Begins the watch that is asked for; see [`State::run_catch_up`].
-    #[cfg(feature = "cluster")]
-    pub(crate) fn begin_watch(&self, request: WatchRequest) -> Watch {
-        // Whoever runs the catch-up looks for laggards by itself.
-        let (watch, _) = self.hub.watch(request);
-        watch
+    /// Begins the watch that is asked for, and says whether it wants [`State::run_catch_up`], should that not run.
+    pub(crate) fn begin_watch(&self, request: WatchRequest) -> (Watch, CatchUp) {
+        self.hub.watch(request)
     }
 
     /// Serves watchers that fall behind, on a thread of the owner's, until the state is closed.
-    #[cfg(feature = "cluster")]
     pub(crate) fn run_catch_up(&self) {
         self.hub.run_catch_up(&|key| self.content(key));
     }
 
+    /// There is no thread for [`State::run_catch_up`] now: it is asked for again.
+    pub(crate) fn catch_up_not_started(&self) {
+        self.hub.catch_up_not_started();
+    }
+
     /// Ends all watches, once they have been told everything.
-    #[cfg(feature = "cluster")]
     pub(crate) fn close(&self) {
         self.hub.close();
     }
 
     /// How the watches are.
-    #[cfg(feature = "cluster")]
     pub(crate) fn watch_stats(&self) -> WatchStats {
         self.hub.stats()
     }
 
     /// How many nodes have expired since the state is here.
-    #[cfg(all(feature = "cluster", feature = "http"))]
+    #[cfg(feature = "http")]
     pub(crate) fn expired(&self) -> u64 {
         self.expired.load(Ordering::Relaxed)
     }
 
     /// What history keeps from `index` on, no more than `count` changes of it.
-    #[cfg(all(feature = "cluster", feature = "http"))]
+    #[cfg(feature = "http")]
     pub(crate) fn past(&self, index: Index, count: usize) -> Past {
         self.hub.past(index, count)
     }
@@ -127,6 +120,16 @@ impl State {
         self.tree().next_wake().is_some_and(|wake| wake <= now)
     }
 
+    /// Everything as it is now, to be saved; no change may be half-way told. Its time is at least `time`.
+    pub(crate) fn capture(&self, sessions: Sessions, time: Timestamp) -> Content {
+        let tree = self.tree();
+        let meta = Meta { index: tree.index(), time: tree.time().max(time) };
+        let (root, files) = (tree.root().clone(), tree.file_count());
+        drop(tree);
+        Content { meta, root, files, history: self.hub.history(), sessions }
+    }
+
+    /// What is at `key`, and the index it is of.
     fn content(&self, key: &Key) -> (Index, Option<Node>) {
         let tree = self.tree();
         (tree.index(), tree.get(key).ok().cloned())
@@ -147,21 +150,27 @@ pub(super) struct Replicated {
     pub(super) applied: EntryId,
     /// The time of the newest entry applied.
     pub(super) time: Timestamp,
-    /// Kept empty between batches, for their memory.
-    effects: Vec<Effect>,
+    run: Run<Option<usize>>,
 }
 
 /// What came of one entry that somebody may wait for.
 pub(super) struct Outcome {
     /// Its position among those that were applied together.
     pub(super) entry: usize,
-    /// What it changed; `None` when it was skipped, because it had been applied before.
-    pub(super) result: Option<Result<Vec<Arc<Change>>, Refused>>,
+    /// What it changed.
+    pub(super) result: Result<Vec<Arc<Change>>, Refused>,
+}
+
+impl Audience<Option<usize>> for Vec<Outcome> {
+    fn done(&mut self, entry: Option<usize>, result: Result<&[Effect], Refused>) {
+        let changes = |own: &[Effect]| own.iter().map(|one| Arc::clone(&one.change)).collect();
+        self.extend(entry.map(|entry| Outcome { entry, result: result.map(changes) }));
+    }
 }
 
 impl Replicated {
     pub(super) fn new(sessions: Sessions, config: Config, applied: EntryId, time: Timestamp) -> Self {
-        Self { sessions, config, applied, time, effects: Vec::new() }
+        Self { sessions, config, applied, time, run: Run::default() }
     }
 
     /// Runs committed entries and tells watchers. What somebody may wait for, as `waits` says, is in the outcomes.
@@ -175,54 +184,21 @@ impl Replicated {
         entries: &[Entry],
         waits: impl Fn(&Entry) -> bool,
     ) -> Result<Vec<Outcome>, EntryId> {
-        let mut outcomes = Vec::new();
-        let mut ran: Vec<(usize, Result<Range<usize>, Refused>)> = Vec::new();
-        for (batch, entries) in entries.chunks(ENTRIES_PER_LOCK).enumerate() {
-            let mut tree = if batch == 0 { state.tree.write() } else { state.tree.write_again() };
-            for (place, entry) in entries.iter().enumerate() {
-                let place = batch * ENTRIES_PER_LOCK + place;
-                let Some(command) = self.admit(entry)? else {
-                    if waits(entry) {
-                        outcomes.push(Outcome { entry: place, result: None });
-                    }
-                    continue;
-                };
-                // Much may be due before it: others look at the tree and are told in between.
-                while tree.expire_due(entry.time, STEPS_PER_LOCK, &mut self.effects) {
-                    drop(tree);
-                    self.tell(state, &mut ran, &mut outcomes);
-                    tree = state.tree.write_again();
-                }
-                let result = tree.apply(entry.time, command, &mut self.effects);
-                if waits(entry) {
-                    ran.push((place, result.map(|own| own..self.effects.len())));
-                }
+        let (mut outcomes, mut failed) = (Vec::new(), None);
+        let mut run = std::mem::take(&mut self.run);
+        let tasks = entries.iter().enumerate().map_while(|(place, entry)| match self.admit(entry) {
+            Ok(command) => Some(command.map(|command| {
+                let waits = waits(entry).then_some(place);
+                Task { time: entry.time, command, waits }
+            })),
+            Err(entry) => {
+                failed = Some(entry);
+                None
             }
-            drop(tree);
-            self.tell(state, &mut ran, &mut outcomes);
-        }
-        Ok(outcomes)
-    }
-
-    /// Tells watchers what has happened since the last call, then those who wait.
-    fn tell(
-        &mut self,
-        state: &State,
-        ran: &mut Vec<(usize, Result<Range<usize>, Refused>)>,
-        outcomes: &mut Vec<Outcome>,
-    ) {
-        for effect in &self.effects {
-            if effect.change.action == Action::Expire {
-                state.expired.fetch_add(1, Ordering::Relaxed);
-            }
-            // Whoever serves laggards looks for them by itself.
-            let _ = state.hub.publish(&effect.change, effect.removed.as_ref());
-        }
-        for (entry, result) in ran.drain(..) {
-            let changes = |own: Range<usize>| self.effects[own].iter().map(|one| Arc::clone(&one.change));
-            outcomes.push(Outcome { entry, result: Some(result.map(|own| changes(own).collect())) });
-        }
-        self.effects.clear();
+        });
+        run.all(state, tasks.flatten(), &mut outcomes);
+        self.run = run;
+        failed.map_or(Ok(outcomes), Err)
     }
 
     /// What one entry asks of the tree; `None` when it is no command, or one that is skipped.
@@ -248,11 +224,7 @@ impl Replicated {
 
     /// What is there now, to be saved.
     pub(super) fn capture(&self, state: &State) -> Content {
-        let tree = state.tree();
-        let meta = Meta { index: tree.index(), time: self.time };
-        let (root, files) = (tree.root().clone(), tree.file_count());
-        drop(tree);
-        Content { meta, root, files, history: state.hub.history(), sessions: self.sessions.clone() }
+        state.capture(self.sessions.clone(), self.time)
     }
 
     /// Puts what a snapshot holds in the place of everything.

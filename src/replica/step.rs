@@ -197,8 +197,6 @@ impl Replica {
             .collect();
         outputs.push(Output::Applied(entries));
         for (Outcome { result, .. }, (id, session)) in outcomes.into_iter().zip(names) {
-            // What is skipped was answered when it ran.
-            let Some(result) = result else { continue };
             if let Some(token) = self.proposals.take(id, session) {
                 answer(token, Answer::Written { entry: id, result }, outputs);
             }

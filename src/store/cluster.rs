@@ -214,6 +214,12 @@ impl Cluster {
         self.head().leader
     }
 
+    /// How long that has been so, as far as is known here.
+    #[cfg(feature = "http")]
+    pub(crate) fn leader_for(&self) -> Duration {
+        self.member.leader_for()
+    }
+
     /// Whether this member leads.
     #[must_use]
     pub fn is_leader(&self) -> bool {
@@ -288,6 +294,15 @@ impl Cluster {
     /// [`Error::Denied`] while it has not, and what [`Cluster::remove`] has.
     pub fn promote(&self, member: MemberId) -> Result<(), Error> {
         self.change(Change::Promote(member)).map(drop)
+    }
+
+    /// Takes a voter's vote: it is a learner from now on, which gets everything and decides nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Denied`] when nobody would have a vote, and what [`Cluster::remove`] has.
+    pub fn demote(&self, member: MemberId) -> Result<(), Error> {
+        self.change(Change::Demote(member)).map(drop)
     }
 
     /// Has a member leave, for good: its id is never used again, and it takes no part any more.

@@ -133,6 +133,11 @@ impl Server {
         self.directory.path()
     }
 
+    /// Closes the other end of what it says things on.
+    pub(crate) fn stop_listening(&mut self) {
+        self.log = None;
+    }
+
     /// Sends the process a signal, by name.
     pub(crate) fn signal(&self, signal: &str) {
         signal_process(&self.child, signal);

@@ -44,6 +44,14 @@ fn a_signal_ends_it_while_watches_wait() {
 }
 
 #[test]
+fn whoever_stops_listening_to_it_disturbs_nobody() {
+    let mut server = Server::spinney(&[]);
+    server.stop_listening();
+    server.signal("TERM");
+    assert_eq!(server.wait().0.code(), Some(0));
+}
+
+#[test]
 fn kill_minus_9_loses_nothing() {
     let server = Server::spinney(&[]);
     for number in 0..50 {

@@ -1,7 +1,8 @@
 //! Clients and servers that speak TLS, and files that are not what they should be.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
@@ -155,4 +156,58 @@ fn files_that_are_not_what_they_should_be_are_told_of() {
         let outcome = authority.run(spinney(), &files, &["--endpoints", &server.url, "get", "/a"]);
         assert_eq!(outcome, (Some(1), format!("{why}\n")), "{files:?}");
     }
+}
+
+/// A proxy; ended when it is dropped.
+struct Proxy {
+    child: Child,
+    url: String,
+}
+
+impl Proxy {
+    fn start(authority: &Authority, members: &str, files: &[(&str, &str)]) -> Self {
+        let mut command = spinney();
+        command.args(["proxy", "--endpoints", members, "--listen-client-urls", "https://localhost:0"]);
+        for (flag, name) in files {
+            command.arg(flag).arg(authority.path(name));
+        }
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut said = String::new();
+        BufReader::new(child.stderr.take().unwrap()).read_line(&mut said).unwrap();
+        let Some((_, url)) = said.split_once("serves clients on ") else { panic!("{said}") };
+        Self { child, url: url.trim().to_owned() }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_proxy_speaks_tls_to_members_and_to_clients() {
+    let authority = Authority::new("ours");
+    let server = authority.serve();
+    ["client", "proxy"].iter().for_each(|name| authority.sign(name));
+    let own = [("--cert-file", "proxy.crt"), ("--key-file", "proxy.key")];
+    let trusting = [&own[..], &[("--ca-file", "ca.crt")]].concat();
+    let proxy =
+        Proxy::start(&authority, &server.url, &[&trusting[..], &[("--trusted-ca-file", "ca.crt")]].concat());
+    let endpoint = ["--no-sync", "--endpoints", &proxy.url];
+    for client in clients() {
+        let (code, said) = authority.run(client, &KNOWN, &[&endpoint[..], &["set", "/a", "1"]].concat());
+        assert_eq!((code, said.as_str()), (Some(0), "1\n"));
+    }
+    let (code, said) = authority.run(spinney(), &KNOWN[..1], &[&endpoint[..], &["get", "/a"]].concat());
+    assert!(code == Some(4) && said.contains("certificate required"), "{said}");
+
+    // A member that is not who it should be is not asked.
+    let other = Authority::new("theirs");
+    std::fs::copy(other.path("ca.crt"), authority.path("other.crt")).unwrap();
+    let proxy = Proxy::start(&authority, &server.url, &[&own[..], &[("--ca-file", "other.crt")]].concat());
+    let endpoint = ["--no-sync", "--endpoints", &proxy.url];
+    let (code, said) = authority.run(spinney(), &KNOWN, &[&endpoint[..], &["get", "/a"]].concat());
+    assert!(code == Some(4) && said.contains("has no leader") || said.contains("Bad Gateway"), "{said}");
 }

@@ -55,8 +55,8 @@ pub(crate) struct Cluster {
     pub(crate) now: u64,
     /// Who has led in which term.
     leaders: BTreeMap<Term, MemberId>,
-    /// What was committed, by anybody's word.
-    committed: BTreeMap<LogIndex, Entry>,
+    /// What was committed, by anybody's word, and in which term that was first heard.
+    committed: BTreeMap<LogIndex, (Entry, Term)>,
     /// Reads under way: what had been applied anywhere when they were asked for, and may have been answered.
     reads: BTreeMap<(MemberId, u64), LogIndex>,
     /// How many there have been, for whoever needs a number for the next.
@@ -269,10 +269,14 @@ impl Cluster {
             Output::StoreChunk { snapshot, offset, bytes, is_last } => {
                 machine.parts.truncate(offset as usize);
                 machine.parts.extend_from_slice(&bytes);
+                let boot = machine.raft.as_ref().map(Raft::boot).unwrap_or_default();
                 inputs.push_back(match Snapshot::decoded(&machine.parts).filter(|_| is_last) {
                     None if is_last => Input::ChunkStored { snapshot, offset: 0 },
                     None => Input::ChunkStored { snapshot, offset: machine.parts.len() as u64 },
-                    Some(Snapshot { config, time, .. }) => Input::SnapshotStored { snapshot, config, time },
+                    Some(Snapshot { config, time, sessions, .. }) => {
+                        let settled = sessions.applied(member, boot);
+                        Input::SnapshotStored { snapshot, config, time, settled }
+                    }
                 });
             }
             Output::Install { snapshot } => {
@@ -349,7 +353,9 @@ impl Cluster {
 
     fn apply(&mut self, member: MemberId, entry: Entry, events: &mut Vec<Event>) {
         let index = entry.id.index;
-        let agreed = self.committed.entry(index).or_insert_with(|| entry.clone());
+        let term = self.raft(member).hard_state().term;
+        let (agreed, known_in) = self.committed.entry(index).or_insert_with(|| (entry.clone(), term));
+        *known_in = term.min(*known_in);
         assert_eq!(*agreed, entry, "{member} has another entry at a committed position");
         let machine = self.members.get_mut(&member).unwrap();
         assert_eq!(index, machine.applied.next(), "{member} applies out of order");
@@ -431,8 +437,9 @@ impl Cluster {
                 "m{member} has committed {applied:?}, which only {count} of {half:?} have on disk"
             );
         }
+        // Whoever is still led by an earlier term may lack what a newer one has committed.
         let newer = self.committed.range(raft.last().index.next()..).next();
-        assert!(newer.is_none_or(|(_, entry)| entry.id.term > term), "m{member} leads without {newer:?}");
+        assert!(newer.is_none_or(|(_, (_, known))| *known > term), "m{member} leads without {newer:?}");
     }
 }
 

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::client::{Client, Reply};
 use crate::links::Links;
-use crate::support::{directory, wait_until};
+use crate::support::{comes, directory, wait_until};
 
 /// How long one request may take before somebody else is asked: more than a member lets a request wait.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -227,11 +227,20 @@ impl Cluster {
     /// Waits until every member that runs is well.
     pub(crate) fn wait_until_well(&self) {
         for member in 0..self.members.len() {
-            if self.members[member].child.is_some() {
-                let name = &self.members[member].name;
-                wait_until(&format!("{name} is well; it said {}", self.said(member)), || {
-                    self.is_well(member)
-                });
+            if self.members[member].child.is_some() && !comes(|| self.is_well(member)) {
+                (0..self.members.len()).for_each(|member| self.tell(member));
+                panic!("{} is not well", self.members[member].name);
+            }
+        }
+    }
+
+    /// Prints all that is known of a member.
+    fn tell(&self, member: usize) {
+        println!("{} said {}", self.members[member].name, self.said(member));
+        for target in ["/metrics", "/v2/stats/self", "/v2/members/leader"] {
+            match self.ask(member, "GET", target, None) {
+                Ok(reply) => println!("{target}: {}", reply.text()),
+                Err(error) => println!("{target}: {error}"),
             }
         }
     }
@@ -239,7 +248,7 @@ impl Cluster {
     /// Waits until a member has nothing to complain of: it has a vote, reaches all others, and no change is under way.
     pub(crate) fn wait_until_whole(&self, member: usize) {
         let name = &self.members[member].name;
-        wait_until(&format!("{name} has no problems"), || {
+        wait_until(format!("{name} has no problems"), || {
             let metrics = self.ask(member, "GET", "/metrics", None);
             metrics.is_ok_and(|metrics| metrics.text().contains("\nspinney_problems 0\n"))
         });

@@ -97,7 +97,7 @@ impl Load {
     /// Waits until so many more writes were acknowledged.
     pub(crate) fn progress(&self, writes: usize, what: &str) {
         let wanted = self.acknowledged.load(Ordering::Relaxed) + writes;
-        wait_until(&format!("{writes} writes {what}"), || {
+        wait_until(format!("{writes} writes {what}"), || {
             assert!(!self.is_lost.load(Ordering::Acquire), "somebody found what must not be, {what}");
             self.acknowledged.load(Ordering::Relaxed) >= wanted
         });

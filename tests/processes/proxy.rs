@@ -61,7 +61,7 @@ impl Proxy {
     fn wait_for(&self, mut members: Vec<SocketAddr>) {
         members.sort_by_key(|&member| url(member));
         let urls: Vec<_> = members.into_iter().map(url).collect();
-        wait_until(&format!("the proxy goes to {urls:?}: {}", self.said()), || self.endpoints() == urls);
+        wait_until(format!("the proxy goes to {urls:?}: {}", self.said()), || self.endpoints() == urls);
     }
 
     /// Waits for changes below `/w`, one after the other.
@@ -186,6 +186,19 @@ fn where_no_member_answers_it_says_so_as_etcd_does() {
     let reply = proxy.call("POST", "/v2/config/local/proxy", None);
     assert_eq!((reply.head.status, reply.head.header("Allow")), (405, Some("GET")));
     assert_eq!(proxy.call("OPTIONS", "/v2/keys/a", None).head.status, 200);
+
+    // What it says of itself.
+    let metrics = proxy.call("GET", "/metrics", None);
+    assert_eq!(metrics.head.header("Content-Type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    for line in [
+        "spinney_http_requests_total{code=\"502\",method=\"GET\"} 1",
+        "spinney_http_requests_total{code=\"503\",method=\"PUT\"} 1",
+        "spinney_proxy_members 1",
+        "spinney_proxy_members_left_alone 1",
+    ] {
+        assert!(metrics.text().contains(&format!("\n{line}\n")), "{line}: {}", metrics.text());
+    }
+    assert_eq!(proxy.call("PUT", "/metrics", None).head.status, 405);
 }
 
 #[test]
@@ -208,9 +221,13 @@ fn what_cannot_be_served_is_refused_at_the_start() {
         assert!(ended.status.code() == Some(1) && said.contains(why), "{said}");
     };
     refused(&[], "with --endpoints");
-    refused(&["--endpoints", "https://h:1"], "over http:// only");
+    refused(&["--endpoints", "https://h:1"], "with --ca-file");
     refused(&["--endpoints", "http://localhost:2379"], "the proxy itself serves there");
-    refused(&["--endpoints", "http://h:1", "--listen-client-urls", "https://localhost:1"], "http:// only");
+    refused(
+        &["--endpoints", "http://h:1", "--listen-client-urls", "https://localhost:1"],
+        "needs --cert-file and --key-file",
+    );
+    refused(&["--endpoints", "https://h:1", "--ca-file", "/none"], "--ca-file: cannot read /none");
     let ended = spinney().args(["serve", "--proxy", "on"]).output().unwrap();
     assert!(String::from_utf8(ended.stderr).unwrap().contains("`spinney proxy` is one"));
 }

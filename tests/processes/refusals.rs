@@ -56,7 +56,7 @@ fn a_change_that_would_leave_too_few_within_reach_is_refused_at_once() {
             .ask(other, "DELETE", &format!("/v2/members/{id}"), None)
             .is_ok_and(|reply| reply.head.status == 204)
     });
-    assert_eq!(cluster.listed(leader).len(), 2);
+    wait_until("two are left", || cluster.listed(leader).len() == 2);
     assert!(cluster.set(leader, "/a", "2"));
 }
 

@@ -142,7 +142,7 @@ fn strike(cluster: &mut Cluster, load: &Load, blow: Blow, random: &mut Random) {
     let goes_on = |when: &str| load.progress(PROGRESS, &format!("{when} {blow:?}"));
     let goes_on_without = |cluster: &Cluster| {
         goes_on("during");
-        wait_until(&format!("another leader during {blow:?}"), || cluster.leader(&others) != leader);
+        wait_until(format!("another leader during {blow:?}"), || cluster.leader(&others) != leader);
     };
     match blow {
         Blow::Kill => {

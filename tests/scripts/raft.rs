@@ -22,6 +22,7 @@
 //!   drop [to=M] [from=M], duplicate       messages are lost, doubled
 //!   cut A B, heal         nothing comes through between A and B (one_way=true: from A to B); everything does
 //!   disconnect A B        the connection between A and B is closed, and both notice
+//!   connect A B           it stands again, and both know
 //!   slow M, sync M, quick M    M writes, but syncs when told to; all at once, or the oldest count=N; as it writes
 //!   fail M                the disk of M fails
 //!   crash M [kept=N], start M   M goes down; of what was not synced N write-sets are there
@@ -260,6 +261,11 @@ impl goldenscript::Runner for Runner {
                 let (a, b) = (member(&mut args)?, member(&mut args)?);
                 self.cluster.step(a, Input::Disconnected(b), &mut events);
                 self.cluster.step(b, Input::Disconnected(a), &mut events);
+            }
+            "connect" => {
+                let (a, b) = (member(&mut args)?, member(&mut args)?);
+                self.cluster.step(a, Input::Connected(b), &mut events);
+                self.cluster.step(b, Input::Connected(a), &mut events);
             }
             "slow" => self.machine(&mut args)?.is_quick = false,
             "quick" => {

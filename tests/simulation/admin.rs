@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use spinney::internals::entry::Config;
 use spinney::internals::raft::{Change, Denied, Granted, Request, Stop};
 use spinney::internals::replica::{Founding, Input};
-use spinney::{LogIndex, MemberId};
+use spinney::{LogIndex, MemberId, Term};
 
 use super::machine::Condition;
 use super::network::Place;
@@ -30,6 +30,8 @@ pub(super) struct Admin {
     config_index: LogIndex,
     /// Members whose data is gone, until they are removed.
     pub(super) condemned: BTreeSet<MemberId>,
+    /// The term whose leader has begun to hand over, and to whom.
+    pub(super) handing_over: Option<(Term, MemberId)>,
 }
 
 impl Admin {
@@ -41,6 +43,7 @@ impl Admin {
             config: Config::default(),
             config_index: LogIndex::default(),
             condemned: BTreeSet::new(),
+            handing_over: None,
         }
     }
 }
@@ -127,9 +130,8 @@ impl World {
     /// What came of something that was asked for. What it has changed shows in the log.
     pub(super) fn told_admin(&mut self, token: u64, result: Result<Granted, Denied>) {
         let asked = self.admin.asked.remove(&token);
-        if let (Some(_), Ok(Granted::Transfer { .. })) = (asked, result) {
-            self.report.transfers += 1;
-            self.coverage.reach("leadership was handed over");
+        if let (Some(_), Ok(Granted::Transfer { to })) = (asked, result) {
+            self.expect_handover(to);
         }
     }
 

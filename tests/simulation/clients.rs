@@ -50,6 +50,8 @@ pub(super) struct Clients {
     index_floor: u64,
     /// New calls are made.
     pub(super) is_open: bool,
+    /// The newest call that was answered by what it asked for.
+    done: Option<u64>,
 }
 
 /// A call that was not answered yet.
@@ -87,6 +89,7 @@ impl Clients {
             floor: LogIndex::default(),
             index_floor: 0,
             is_open: true,
+            done: None,
         }
     }
 
@@ -110,6 +113,11 @@ impl World {
     /// A write that is never refused.
     pub(super) fn clients_probe(&mut self) -> Request {
         self.clients.workload.probe()
+    }
+
+    /// A write of something that expires.
+    pub(super) fn clients_short_lived(&mut self, ttl_ms: u64) -> Request {
+        self.clients.workload.short_lived(ttl_ms)
     }
 
     /// A client makes a call, if it waits for none.
@@ -189,6 +197,11 @@ impl World {
         self.clients.calls.contains_key(&token)
     }
 
+    /// Whether the call with this token was the last one to be answered by what it asked for: not refused, nor lost.
+    pub(super) fn is_done(&self, token: u64) -> bool {
+        self.clients.done == Some(token)
+    }
+
     /// A client stops waiting. What it asked for may yet be done.
     pub(super) fn give_up(&mut self, token: u64) {
         let Some(waiting) = self.clients.calls.get_mut(&token) else { return };
@@ -244,10 +257,14 @@ impl World {
         }
         match answer {
             Answer::Written { entry, result } => {
+                self.clients.done = Some(token);
                 let result = result.map_err(|refused| model::duel::no(&refused));
                 self.check_written(&waiting, entry, result);
             }
-            Answer::Readable => self.check_read(place, &waiting),
+            Answer::Readable => {
+                self.clients.done = Some(token);
+                self.check_read(place, &waiting);
+            }
             Answer::Refused(_) | Answer::NoRoom(_) => {
                 if matches!(answer, Answer::NoRoom(_)) {
                     self.coverage.reach("a write was refused by a full disk");

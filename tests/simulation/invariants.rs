@@ -104,6 +104,9 @@ impl World {
         {
             self.coverage.reach("an uncommitted tail was truncated");
         }
+        if now.config < before.config && now.last.index < before.config {
+            self.coverage.reach("a configuration was undone with its entry");
+        }
         self.require(now.term >= before.term, || {
             format!("{member}: the term went back, {before:?} to {now:?}")
         });
@@ -157,6 +160,7 @@ impl World {
         let first = *self.leaders.entry(term).or_insert(member);
         self.require(first == member, || format!("{first} and {member} both lead in term {term}"));
         self.coverage.reach("a leader was elected");
+        self.see_handover(member, term);
         self.report.elections += 1;
         if self.plan.has(Fault::Membership) && !self.is_calm && self.faults.one_in(2) {
             let soon = self.faults.exponential(5 * MS);

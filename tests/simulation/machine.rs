@@ -64,8 +64,8 @@ pub struct Machine {
     pub promised: Option<u64>,
     /// The process dies after carrying out so many more outputs.
     pub dies_after: Option<u64>,
-    /// Whether a sync is under way.
-    pub is_syncing: bool,
+    /// The tick at which the sync began that is under way.
+    pub sync_since: Option<u64>,
     /// How fast its clocks run, in thousandths.
     pub speed: u64,
     /// What its wall clock is off by, in milliseconds.
@@ -102,7 +102,7 @@ impl Machine {
             heard: None,
             promised: None,
             dies_after: None,
-            is_syncing: false,
+            sync_since: None,
             speed: 1_000,
             wall_ms: 0,
             stopped: false,
@@ -138,6 +138,11 @@ impl Machine {
         10 * MS * 1_000 / self.speed
     }
 
+    /// Lets the process stand still up to this time at least: what was put off to the end of a longer pause stays there.
+    pub fn pause(&mut self, until: Time) {
+        self.paused_until = self.paused_until.max(until);
+    }
+
     /// Starts a process.
     ///
     /// # Errors
@@ -148,7 +153,7 @@ impl Machine {
         self.seen = super::invariants::Seen::default();
         self.newest.clear();
         self.dies_after = None;
-        self.is_syncing = false;
+        self.sync_since = None;
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
         let mut settings = self.settings.clone();
         settings.wal.salt_seed = seed;

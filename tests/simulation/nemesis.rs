@@ -163,7 +163,8 @@ impl World {
             Some(place) if self.faults.one_in(2) => place,
             _ => self.any_place(),
         };
-        self.machines[place.0].paused_until = self.now + self.faults.exponential(SECOND);
+        let until = self.now + self.faults.exponential(SECOND);
+        self.machines[place.0].pause(until);
         true
     }
 
@@ -175,7 +176,7 @@ impl World {
         if machine.settings.raft.lease.is_some() {
             return false;
         }
-        machine.paused_until = self.now + lasts;
+        machine.pause(self.now + lasts);
         machine.burst = lasts / machine.tick();
         self.coverage.reach("ticks came in a burst");
         true

@@ -11,17 +11,10 @@ use super::invariants::{Image, show};
 use super::machine::Condition;
 use super::network::Place;
 use super::plan::{MS, SECOND, Time};
-use super::workload::Request;
 use super::world::{Event, World};
 
 /// A cluster is whole again within this time of the last fault.
 const RECOVERY_MAX: Time = 60 * SECOND;
-
-/// A call to a whole cluster is answered within this time.
-const ANSWER_MAX: Time = 20 * SECOND;
-
-/// How long a whole cluster is watched for anything that should not happen any more.
-const QUIET: Time = 5 * SECOND;
 
 impl World {
     /// Lives from beginning to end.
@@ -43,8 +36,11 @@ impl World {
         }
         self.wait_until("whole", Self::is_whole);
         self.report.recovery_ms = (self.now - healed) / MS;
+        // What came of the chaos has died away; then the cluster works; and what it did leaves nothing behind, either.
+        self.watch_still();
         self.probe();
-        self.watch_quiet();
+        self.watch_expiry();
+        self.watch_still();
         self.check_end();
     }
 
@@ -99,7 +95,7 @@ impl World {
     }
 
     /// The configuration that the log ends with, if one who leads has agreed on it.
-    fn settled(&self) -> Option<(Place, Config)> {
+    pub(super) fn settled(&self) -> Option<(Place, Config)> {
         let leads = |machine: &&super::machine::Machine| {
             machine.replica.as_ref().is_some_and(|replica| replica.raft().role() == Role::Leader)
         };
@@ -140,7 +136,7 @@ impl World {
                 machine.is_some_and(|machine| {
                     machine.condition == Condition::Sound
                         && machine.paused_until <= self.now
-                        && !machine.is_syncing
+                        && machine.sync_since.is_none()
                         && machine.replica.as_ref().is_some_and(|replica| {
                             replica.applied() == last
                                 && replica.raft().leader() == Some(self.machines[leader.0].member())
@@ -149,7 +145,7 @@ impl World {
             })
     }
 
-    fn why_not_whole(&self) -> String {
+    pub(super) fn why_not_whole(&self) -> String {
         let mut why = format!("{} calls wait; {:?}", self.clients.waiting(), self.settings);
         for machine in &self.machines {
             let state = match &machine.replica {
@@ -173,51 +169,6 @@ impl World {
             why += &format!("\n  {}: {state}", machine.member());
         }
         why
-    }
-
-    /// A whole cluster takes a write and a read at each of its members.
-    fn probe(&mut self) {
-        let Some((_, config)) = self.settled() else { return };
-        let members: Vec<MemberId> = config.members().collect();
-        for member in members {
-            let place = self.places[&member];
-            for is_write in [true, false] {
-                let request = if is_write {
-                    self.clients_probe()
-                } else {
-                    Request::Read { key: super::workload::register(0), register: Some(0) }
-                };
-                let answered = self.report.answered;
-                let token = self.call(None, place, request);
-                let called = self.now;
-                while self.is_waiting(token) {
-                    self.run_until(self.now + 20 * MS);
-                    self.require(self.now - called < ANSWER_MAX, || {
-                        format!("{member} does not answer (a write: {is_write}): {}", self.why_not_whole())
-                    });
-                }
-                self.require(self.report.answered > answered, || format!("{member} answered nothing"));
-            }
-        }
-    }
-
-    /// Nothing happens in a whole cluster but heartbeats, and what expires.
-    fn watch_quiet(&mut self) {
-        let elections = self.report.elections;
-        self.run_until(self.now + QUIET);
-        let after = self.report.elections;
-        self.require(after == elections, || format!("{} elections in a whole cluster", after - elections));
-        let Some((leader, _)) = self.settled() else {
-            return self.require(false, || "nobody leads a whole cluster".to_owned());
-        };
-        let machine = &self.machines[leader.0];
-        let now = machine.moment(self.now).wall.get();
-        if let (Some(deadline), Some(replica)) = (self.witness.first_deadline(), &machine.replica) {
-            let time = replica.raft().log_time(spinney::Timestamp::new(now)).get();
-            // The wall clock may have been set since: only what log time says counts, and that goes on evenly.
-            let late = replica.state().tree().time().get().max(time.min(now)).saturating_sub(deadline);
-            self.require(late < 20_000, || format!("a key has not expired {late} ms after its time"));
-        }
     }
 
     /// What was promised is there.

@@ -28,7 +28,8 @@ impl World {
             4 => self.muffle(place),
             _ => {
                 self.isolate(place, true);
-                self.machines[place.0].paused_until = self.now + self.faults.exponential(600 * MS);
+                let until = self.now + self.faults.exponential(600 * MS);
+                self.machines[place.0].pause(until);
             }
         }
     }

@@ -81,6 +81,17 @@ impl Workload {
         }
     }
 
+    /// A write of something that expires, and that nothing else is in the way of.
+    pub fn short_lived(&mut self, ttl_ms: u64) -> Request {
+        let create = CreateInOrder {
+            directory: Key::parse("/short").expect("a key"),
+            value: text(self.value()),
+            ttl_ms: Some(ttl_ms),
+            dir: false,
+        };
+        Request::Write { command: Command::CreateInOrder(create), call: None }
+    }
+
     fn value(&mut self) -> u64 {
         self.next_value += 1;
         self.recent.push(self.next_value);

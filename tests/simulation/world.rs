@@ -19,6 +19,7 @@ use super::plan::{Fault, MS, Plan, SECOND, Time};
 use super::promises::Said;
 use super::random::{Random, mix};
 use super::report::Report;
+use super::sights::Cue;
 use super::witness::Witness;
 
 /// The cluster of every world.
@@ -57,6 +58,8 @@ pub(super) enum Event {
     Knock(Place),
     /// By now a disk that was put back has to be noticed, if the leader that knows better still leads.
     PutBack { place: Place, leader: Place, term: Term },
+    /// By now the leader of this term has handed over, or given it up.
+    HandedOver { place: Place, term: Term },
     /// A condition that was bad for a while ends.
     Relief { place: Place, fault: Fault },
 }
@@ -95,8 +98,8 @@ pub struct World {
     pub(super) images: BTreeMap<Place, SimulatedDisk>,
     /// Whether faults are over.
     pub(super) is_calm: bool,
-    /// Whether the present step takes the offer of a snapshot.
-    is_offered: bool,
+    /// What members say to each other.
+    pub(super) spoken: super::whole::Spoken,
     /// Whether something was promised to a leader in the present step.
     pub(super) has_promised: bool,
     trace: u64,
@@ -132,7 +135,7 @@ impl World {
             settings,
             images: BTreeMap::new(),
             is_calm: false,
-            is_offered: false,
+            spoken: super::whole::Spoken::default(),
             has_promised: false,
             trace: mix(plan.seed),
             plan,
@@ -239,6 +242,7 @@ impl World {
             Event::Admin => self.administer(),
             Event::Knock(place) => self.ask_for_change(place),
             Event::PutBack { place, leader, term } => self.judge_old_disk(place, leader, term),
+            Event::HandedOver { place, term } => self.judge_handover(place, term),
             Event::Relief { place, fault } => self.relieve(place, fault),
         }
     }
@@ -297,10 +301,8 @@ impl World {
         };
         let (leader, term) = (frame.from, envelope.term);
         let is_word = is_word_of_leader(&envelope, self.plan.has(Fault::FullDisk));
-        self.is_offered = matches!(envelope.message, Message::SnapshotOffer { .. });
         self.has_promised = false;
         self.step(place, Input::Receive(envelope));
-        self.is_offered = false;
         if is_word {
             self.note_heard(place, leader, term);
         }
@@ -318,7 +320,7 @@ impl World {
         for envelope in told {
             self.send(place, life, &envelope);
         }
-        self.machines[place.0].is_syncing = false;
+        self.machines[place.0].sync_since = None;
         self.report.syncs += 1;
         self.step(place, Input::Synced(result));
     }
@@ -463,6 +465,7 @@ impl World {
         let machine = &mut self.machines[place.0];
         let moment = machine.moment(now);
         let Some(replica) = &mut machine.replica else { return };
+        let cue = Cue::of(&input);
         let mut outputs = Vec::new();
         replica.step(moment, input, &mut outputs);
         replica.flush(moment, &mut outputs);
@@ -470,6 +473,7 @@ impl World {
             // It died at some point in there; nobody heard of what came after it.
             return self.die(place, false);
         }
+        self.watch_step(place, cue, &outputs);
         self.expose(place, &outputs);
         for output in outputs {
             if let Some(left) = &mut self.machines[place.0].dies_after {
@@ -479,7 +483,7 @@ impl World {
                 }
                 *left -= 1;
             }
-            self.carry_out(place, output);
+            self.carry_out(place, cue, output);
             if self.machines[place.0].replica.is_none() {
                 return;
             }
@@ -490,7 +494,7 @@ impl World {
     /// The moment at which most can be lost: something was said, and what it relies on is on its way to the disk. Above
     /// all a vote.
     fn expose(&mut self, place: Place, outputs: &[Output]) {
-        if !self.plan.has(Fault::PowerLoss) || self.is_calm || !self.machines[place.0].is_syncing {
+        if !self.plan.has(Fault::PowerLoss) || self.is_calm || self.machines[place.0].sync_since.is_none() {
             return;
         }
         let sent = || {
@@ -512,20 +516,20 @@ impl World {
         }
     }
 
-    fn carry_out(&mut self, place: Place, output: Output) {
+    fn carry_out(&mut self, place: Place, cue: Cue, output: Output) {
         let life = self.machines[place.0].life;
         match output {
             Output::Send(envelope) => {
                 self.check_answer(place, &envelope.message);
-                if self.is_offered && matches!(envelope.message, Message::SnapshotRequest { offset: 1.., .. })
-                {
+                let is_request = matches!(envelope.message, Message::SnapshotRequest { offset: 1.., .. });
+                if is_request && matches!(cue, Cue::Offer(_)) {
                     self.coverage.reach("a snapshot went on where it was");
                 }
                 self.send(place, life, &envelope);
             }
             Output::Sync(job) => {
                 let began = self.machines[place.0].disk.writes();
-                self.machines[place.0].is_syncing = true;
+                self.machines[place.0].sync_since = Some(self.machines[place.0].ticks);
                 let is_slow =
                     !self.is_calm && self.plan.has(Fault::SlowSync) && self.disks.chance(self.plan.slow_sync);
                 let usual = if self.is_calm { self.plan.sync.min(2 * MS) } else { self.plan.sync };
@@ -570,6 +574,7 @@ impl World {
     fn send(&mut self, from: Place, life: u64, envelope: &Envelope) {
         let Some(&to) = self.places.get(&envelope.to) else { return };
         self.report.messages += 1;
+        self.spoken.note(&envelope.message);
         self.check_said(from, envelope);
         for (time, frame) in self.network.send(self.now, from, to, life, frame_of(envelope)) {
             let delay = time - self.now;

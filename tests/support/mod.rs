@@ -66,12 +66,20 @@ pub(crate) fn directory() -> TempDir {
 }
 
 /// Waits for what must come sooner or later; generous, since it only ends what would hang.
-pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: impl std::fmt::Display, holds: impl FnMut() -> bool) {
+    assert!(comes(holds), "this never came: {what}");
+}
+
+/// The same, for those who have more to say when it does not come.
+pub(crate) fn comes(mut holds: impl FnMut() -> bool) -> bool {
     let started = now();
     while !holds() {
-        assert!(started.elapsed() < Duration::from_secs(60), "this never came: {what}");
+        if started.elapsed() > Duration::from_secs(60) {
+            return false;
+        }
         std::thread::sleep(Duration::from_millis(2));
     }
+    true
 }
 
 #[allow(clippy::disallowed_methods, reason = "tests measure")]

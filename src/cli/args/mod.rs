@@ -18,7 +18,7 @@ pub(crate) use commands::{
     GrantRole, Import, ImportMode, Key, Ls, MemberCommand, Mk, Proxy, Recover, Rm, RoleCommand, Set,
     TextFormat, Tree, Update, UserCommand, Watch,
 };
-pub(crate) use serve::{ClusterState, Durability, Serve};
+pub(crate) use serve::{ClusterState, Durability, Serve, ServerTls};
 
 /// The whole command line.
 #[derive(Debug, Parser)]

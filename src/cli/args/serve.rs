@@ -20,6 +20,24 @@ pub(crate) enum ClusterState {
     Existing,
 }
 
+/// How clients are served at https:// URLs.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Clients")]
+pub(crate) struct ServerTls {
+    /// The certificate of the server, in PEM, for https:// URLs
+    #[arg(long, env = "ETCD_CERT_FILE", value_name = "FILE")]
+    pub(crate) cert_file: Option<PathBuf>,
+    /// The key of that certificate, in PEM
+    #[arg(long, env = "ETCD_KEY_FILE", value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// Serve only clients that show a certificate of an authority in --trusted-ca-file
+    #[arg(long, env = "ETCD_CLIENT_CERT_AUTH")]
+    pub(crate) client_cert_auth: bool,
+    /// The authorities for clients' certificates, in PEM
+    #[arg(long, env = "ETCD_TRUSTED_CA_FILE", value_name = "FILE")]
+    pub(crate) trusted_ca_file: Option<PathBuf>,
+}
+
 #[derive(Args, Debug)]
 #[command(
     after_help = "Each flag can be set by a variable, too: ETCD_DATA_DIR for --data-dir and so on.\nOther flags of etcd's \
@@ -56,18 +74,8 @@ pub(crate) struct Serve {
     /// Which pages of other sites may use the API: origins separated by commas, or * for all
     #[arg(long, env = "ETCD_CORS", value_name = "ORIGINS", default_value = "*", help_heading = "Clients")]
     pub(crate) cors: String,
-    /// The certificate of the server, in PEM, for https:// URLs
-    #[arg(long, env = "ETCD_CERT_FILE", value_name = "FILE", help_heading = "Clients")]
-    pub(crate) cert_file: Option<PathBuf>,
-    /// The key of that certificate, in PEM
-    #[arg(long, env = "ETCD_KEY_FILE", value_name = "FILE", help_heading = "Clients")]
-    pub(crate) key_file: Option<PathBuf>,
-    /// Serve only clients that show a certificate of an authority in --trusted-ca-file
-    #[arg(long, env = "ETCD_CLIENT_CERT_AUTH", help_heading = "Clients")]
-    pub(crate) client_cert_auth: bool,
-    /// The authorities for clients' certificates, in PEM
-    #[arg(long, env = "ETCD_TRUSTED_CA_FILE", value_name = "FILE", help_heading = "Clients")]
-    pub(crate) trusted_ca_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) tls: ServerTls,
 
     /// Where other members are served: one place. Naming it makes the member one of a cluster, of one to begin with
     /// [default: http://localhost:2380 where there are other members, else nothing]

@@ -103,23 +103,37 @@ pub(in crate::cli) fn bind(urls: &[Url]) -> Result<Vec<Listener>, String> {
 }
 
 impl Listener {
-    /// The socket itself, for what serves no store.
-    pub(in crate::cli) fn into_socket(self) -> TcpListener {
-        self.socket
+    /// The socket itself, and how TLS is spoken there, if it is.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the files.
+    pub(in crate::cli) fn into_parts(
+        self,
+        tls: Option<&Tls>,
+    ) -> io::Result<(TcpListener, Option<http::Tls>)> {
+        let tls = self.tls(tls)?;
+        Ok((self.socket, tls))
     }
 
     /// Adds this place to those of `server`.
     pub(super) fn serve(&self, server: Server, tls: Option<&Tls>) -> io::Result<Server> {
         let socket = self.socket.try_clone()?;
-        let Some(files) = tls.filter(|_| self.is_tls) else {
-            return Ok(server.listen(socket));
+        Ok(match self.tls(tls)? {
+            Some(tls) => server.listen_tls(socket, tls),
+            None => server.listen(socket),
+        })
+    }
+
+    fn tls(&self, files: Option<&Tls>) -> io::Result<Option<http::Tls>> {
+        let Some(Tls { certificate, key, client_authorities }) = files.filter(|_| self.is_tls) else {
+            return Ok(None);
         };
-        let Tls { certificate, key, client_authorities } = files;
         let tls = match client_authorities {
-            Some(authorities) => http::Tls::with_client_auth(certificate, key, authorities)?,
-            None => http::Tls::new(certificate, key)?,
+            Some(authorities) => http::Tls::with_client_auth(certificate, key, authorities),
+            None => http::Tls::new(certificate, key),
         };
-        Ok(server.listen_tls(socket, tls))
+        tls.map(Some)
     }
 }
 

@@ -5,6 +5,7 @@ pub(super) mod listen;
 mod peers;
 pub(super) mod plan;
 
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -173,5 +174,6 @@ fn refused(path: &Path, error: &Error) -> String {
 
 /// Tells on stderr what happens.
 pub(super) fn log(line: &str) {
-    eprintln!("spinney: {line}");
+    // Whoever listened may have gone; what there is to do is done all the same.
+    let _ = writeln!(io::stderr(), "spinney: {line}");
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::listen::{Listener, Url};
 use super::peers::Peers;
-use crate::cli::args::{Durability as DurabilityFlag, Serve};
+use crate::cli::args::{Durability as DurabilityFlag, Serve, ServerTls};
 use crate::http::Cors;
 use crate::member::Durability;
 
@@ -27,9 +27,9 @@ pub(super) struct Plan {
 
 /// Files for https:// URLs.
 #[derive(Clone, Debug)]
-pub(super) struct Tls {
-    pub(super) certificate: PathBuf,
-    pub(super) key: PathBuf,
+pub(in crate::cli) struct Tls {
+    pub(in crate::cli) certificate: PathBuf,
+    pub(in crate::cli) key: PathBuf,
     /// Whom to trust to name clients, where clients have to be named.
     pub(super) client_authorities: Option<PathBuf>,
 }
@@ -61,7 +61,7 @@ impl Plan {
             }
             DurabilityFlag::Process => Durability::Process,
         };
-        let (tls, warnings) = tls(serve, &listen)?;
+        let (tls, warnings) = tls(&serve.tls, &listen)?;
         let name = serve.name.clone();
         let data_dir = serve.data_dir.clone().filter(|path| !path.as_os_str().is_empty());
         Ok(Self {
@@ -91,16 +91,17 @@ pub(in crate::cli) fn urls(flag: &str, text: &str) -> Result<Vec<Url>, String> {
     urls.collect()
 }
 
-fn tls(serve: &Serve, listen: &[Url]) -> Result<(Option<Tls>, Vec<String>), String> {
+/// The files for https:// URLs, if there are any, and what is odd.
+pub(in crate::cli) fn tls(flags: &ServerTls, listen: &[Url]) -> Result<(Option<Tls>, Vec<String>), String> {
     let is_wanted = listen.iter().any(Url::is_tls);
-    let client_authorities = match (&serve.trusted_ca_file, serve.client_cert_auth) {
+    let client_authorities = match (&flags.trusted_ca_file, flags.client_cert_auth) {
         (None, true) => {
             return Err("--client-cert-auth: name the authorities with --trusted-ca-file".to_owned());
         }
         // As in etcd, naming authorities is asking for certificates.
         (authorities, _) => authorities.clone(),
     };
-    let tls = match (&serve.cert_file, &serve.key_file) {
+    let tls = match (&flags.cert_file, &flags.key_file) {
         (Some(certificate), Some(key)) => {
             Some(Tls { certificate: certificate.clone(), key: key.clone(), client_authorities })
         }

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::ProxySettings;
+use super::trust::Trust;
 use super::upstream::Upstream;
 
 /// How long to wait for the next try, as long as no member has said who the members are.
@@ -29,15 +30,27 @@ pub(super) struct Members {
     refresh_interval: Duration,
     failure_wait: Duration,
     dial_timeout: Duration,
+    trust: Option<Trust>,
     log: fn(&str),
 }
 
 impl Members {
     pub(super) fn new(settings: &ProxySettings, log: fn(&str)) -> Self {
         let &ProxySettings { refresh_interval, failure_wait, dial_timeout, .. } = settings;
-        let upstreams = settings.endpoints.iter().map(|url| Arc::new(Upstream::new(url, dial_timeout)));
-        let upstreams = Mutex::new(upstreams.collect());
-        Self { upstreams, hurry: Notify::new(), refresh_interval, failure_wait, dial_timeout, log }
+        let (upstreams, hurry, trust) = (Mutex::default(), Notify::new(), settings.trust.clone());
+        let members = Self { upstreams, hurry, refresh_interval, failure_wait, dial_timeout, trust, log };
+        *members.upstreams.lock() = settings.endpoints.iter().map(|url| members.upstream(url)).collect();
+        members
+    }
+
+    fn upstream(&self, url: &str) -> Arc<Upstream> {
+        Arc::new(Upstream::new(url, self.dial_timeout, self.trust.clone()))
+    }
+
+    /// How many there are, as far as is known, and how many of them have failed lately.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        let upstreams = self.upstreams.lock();
+        (upstreams.len(), upstreams.iter().filter(|member| member.is_left_alone()).count())
     }
 
     /// Those who have not failed lately; the first is to be asked first.
@@ -87,7 +100,7 @@ impl Members {
                 continue;
             }
             let Ok(body) = Limited::new(answer.into_body(), LIST_BYTES_MAX).collect().await else { continue };
-            let urls = client_urls(&body.to_bytes());
+            let urls = client_urls(&body.to_bytes(), self.trust.is_some());
             if !urls.is_empty() {
                 return Some(urls);
             }
@@ -109,7 +122,7 @@ impl Members {
             upstreams.drain(..).partition(|member| is_listed(member.url()));
         let is_new = |url: &&String| staying.iter().all(|member: &Arc<Upstream>| member.url() != *url);
         let new: Vec<_> = urls.iter().filter(is_new).collect();
-        staying.extend(new.into_iter().map(|url| Arc::new(Upstream::new(url, self.dial_timeout))));
+        staying.extend(new.into_iter().map(|url| self.upstream(url)));
         if is_first {
             // Many proxies are not all to ask the same member.
             let turn = RandomState::new().hash_one(0) % staying.len() as u64;
@@ -119,13 +132,13 @@ impl Members {
     }
 }
 
-/// Where the members of a list serve clients without TLS, in order.
-fn client_urls(list: &[u8]) -> Vec<String> {
+/// Where the members of a list serve clients, in order; over TLS only if somebody is trusted there.
+fn client_urls(list: &[u8], with_tls: bool) -> Vec<String> {
     let list: serde_json::Value = serde_json::from_slice(list).unwrap_or_default();
     let members = list["members"].as_array().into_iter().flatten();
     let urls = members.filter_map(|member| member["clientURLs"].as_array()).flatten();
     let mut urls: Vec<_> =
-        urls.filter_map(|url| url.as_str()).filter_map(|url| parse_url(url).ok()).collect();
+        urls.filter_map(|url| url.as_str()).filter_map(|url| parse_url(url, with_tls).ok()).collect();
     urls.sort_unstable();
     urls.dedup();
     urls
@@ -136,15 +149,17 @@ fn client_urls(list: &[u8]) -> Vec<String> {
 /// # Errors
 ///
 /// What is wrong with it.
-pub(crate) fn parse_url(text: &str) -> Result<String, &'static str> {
-    let Some((scheme, rest)) = text.split_once("://") else { return Err("should begin with http://") };
-    if scheme != "http" {
-        return Err("members are reached over http:// only");
+pub(crate) fn parse_url(text: &str, with_tls: bool) -> Result<String, &'static str> {
+    let Some((scheme @ ("http" | "https"), rest)) = text.split_once("://") else {
+        return Err("should begin with http:// or https://");
+    };
+    if scheme == "https" && !with_tls {
+        return Err("name the authorities to trust for members at https:// with --ca-file");
     }
     let authority = rest.strip_suffix('/').unwrap_or(rest);
     match authority.rsplit_once(':') {
         Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() && !authority.contains('/') => {
-            Ok(format!("http://{authority}"))
+            Ok(format!("{scheme}://{authority}"))
         }
         _ => Err("should have a host and a port, and no path, as in http://127.0.0.1:2379"),
     }
@@ -158,10 +173,12 @@ mod tests {
     fn members_tell_where_clients_are_served() {
         let list = br#"{"members":[{"id":"1","clientURLs":["http://h:2","http://h:1/"]},
             {"id":"2","clientURLs":["https://s:1","http://h:2"]},{"id":"3","clientURLs":null}]}"#;
-        assert_eq!(client_urls(list), ["http://h:1", "http://h:2"]);
-        assert!(client_urls(b"no list").is_empty());
-        for text in ["h:1", "https://h:1", "http://h", "http://:1", "http://h:1/x", "http://h:x"] {
-            assert!(parse_url(text).is_err(), "{text}");
+        assert_eq!(client_urls(list, false), ["http://h:1", "http://h:2"]);
+        assert_eq!(client_urls(list, true), ["http://h:1", "http://h:2", "https://s:1"]);
+        assert!(client_urls(b"no list", true).is_empty());
+        for text in ["h:1", "ftp://h:1", "http://h", "http://:1", "http://h:1/x", "http://h:x"] {
+            assert!(parse_url(text, true).is_err(), "{text}");
         }
+        assert!(parse_url("https://h:1", false).is_err());
     }
 }

@@ -10,6 +10,7 @@
 //!   the answer is 502. (etcd's proxy asks the next, which may be the second time.)
 
 mod members;
+mod trust;
 mod upstream;
 
 use std::io;
@@ -31,11 +32,14 @@ use tokio::sync::watch;
 use super::connection::{self, Door, Handler, Stopping};
 use super::cors::Cors;
 use super::limits::Limits;
+use super::metrics::Metrics;
 use super::pulse::Company;
 use super::respond::{self, Answer};
 use super::server::Opened;
+use super::tls::Tls;
 use members::Members;
 pub(crate) use members::parse_url;
+pub(crate) use trust::Trust;
 
 /// What concerns this hop alone, and is not passed on.
 const HOP_BY_HOP: [&str; 8] = [
@@ -52,8 +56,10 @@ const HOP_BY_HOP: [&str; 8] = [
 /// How a proxy is to be.
 #[derive(Clone, Debug)]
 pub(crate) struct ProxySettings {
-    /// Where members may be found, until one has said where all are: http:// URLs, of which the form was checked.
+    /// Where members may be found, until one has said where all are: URLs, of which the form was checked.
     pub(crate) endpoints: Vec<String>,
+    /// For members at https:// URLs, of which there are none without.
+    pub(crate) trust: Option<Trust>,
     /// Whether everything but GET is refused.
     pub(crate) is_read_only: bool,
     /// How often a member is asked who the members are.
@@ -70,22 +76,27 @@ pub(crate) struct Proxy {
     is_read_only: bool,
     limits: Limits,
     cors: Cors,
+    counters: Metrics,
     stopped: watch::Receiver<bool>,
 }
 
-/// Serves on these listeners until `until` is over; `log` is told of what happens to members.
+/// Serves on these listeners, with TLS where it is given, until `until` is over; `log` is told of what happens to members.
 ///
 /// # Errors
 ///
 /// When a listener cannot be used.
 pub(crate) async fn run(
     settings: ProxySettings,
-    listeners: impl IntoIterator<Item = TcpListener>,
+    listeners: impl IntoIterator<Item = (TcpListener, Option<Tls>)>,
     log: fn(&str),
     until: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let (stop, stopped) = watch::channel(false);
-    let doors = listeners.into_iter().map(Door::plain).collect();
+    let door = |(listener, tls)| match tls {
+        Some(tls) => Door::with_tls(listener, tls),
+        None => Door::plain(listener),
+    };
+    let doors = listeners.into_iter().map(door).collect();
     let members = Arc::new(Members::new(&settings, log));
     let follow = Arc::clone(&members).follow();
     let limits = Limits::default();
@@ -94,6 +105,7 @@ pub(crate) async fn run(
         is_read_only: settings.is_read_only,
         limits: limits.clone(),
         cors: Cors::default(),
+        counters: Metrics::new(),
         stopped: stopped.clone(),
     };
     let opened = Opened::new(doors, proxy, limits, stopped, 1)?;
@@ -106,6 +118,14 @@ pub(crate) async fn run(
 impl Handler for Proxy {
     async fn handle(&self, request: Request<Body>, _: Company) -> Answer {
         let (parts, body) = request.into_parts();
+        let answer = self.answer(&parts, body).await;
+        self.counters.count(&parts.method, answer.status());
+        answer
+    }
+}
+
+impl Proxy {
+    async fn answer(&self, parts: &Parts, body: Body) -> Answer {
         if self.is_read_only && parts.method != Method::GET {
             let mut refused = Response::new(Body::empty());
             *refused.status_mut() = StatusCode::NOT_IMPLEMENTED;
@@ -114,9 +134,9 @@ impl Handler for Proxy {
         let mut answer = match parts.uri.path() {
             _ if parts.method == Method::OPTIONS => Response::new(Body::empty()),
             "/v2/config/local/proxy" => self.tell_endpoints(&parts.method),
-            // A member's would pass for the proxy's, and be another one's each time.
-            "/metrics" => respond::not_found(),
-            _ => match self.forward(&parts, body).await {
+            // The proxy's own, as etcd's: a member's would be another one's each time.
+            "/metrics" => self.metrics(&parts.method),
+            _ => match self.forward(parts, body).await {
                 // What a member says has its own headers.
                 Ok(answer) => return answer,
                 Err(refusal) => refusal,
@@ -125,9 +145,17 @@ impl Handler for Proxy {
         self.cors.apply(&parts.headers, answer.headers_mut());
         answer
     }
-}
 
-impl Proxy {
+    fn metrics(&self, method: &Method) -> Answer {
+        respond::unless_allowed(method, "GET").unwrap_or_else(|| {
+            let (all, failed) = self.members.counts();
+            self.counters.answer(&[
+                ("spinney_proxy_members", "Members that are known.", all as f64),
+                ("spinney_proxy_members_left_alone", "Members that have failed lately.", failed as f64),
+            ])
+        })
+    }
+
     fn tell_endpoints(&self, method: &Method) -> Answer {
         respond::unless_allowed(method, "GET").unwrap_or_else(|| {
             let urls: Vec<_> = self.members.alive().iter().map(|member| member.url().to_owned()).collect();

@@ -12,7 +12,10 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+
+use super::trust::Trust;
 
 /// How long a member may take to begin its answer: it lets no request wait that long, and a watch begins at once.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -29,6 +32,8 @@ pub(super) struct Upstream {
     idle: Mutex<Vec<Connection>>,
     is_left_alone: AtomicBool,
     dial_timeout: Duration,
+    /// For https:// URLs.
+    trust: Option<Trust>,
 }
 
 /// A member has not answered.
@@ -49,9 +54,10 @@ impl Failure {
 }
 
 impl Upstream {
-    pub(super) fn new(url: &str, dial_timeout: Duration) -> Self {
+    pub(super) fn new(url: &str, dial_timeout: Duration, trust: Option<Trust>) -> Self {
+        let trust = trust.filter(|_| url.starts_with("https://"));
         let idle = Mutex::default();
-        Self { url: url.to_owned(), idle, is_left_alone: AtomicBool::new(false), dial_timeout }
+        Self { url: url.to_owned(), idle, is_left_alone: AtomicBool::new(false), dial_timeout, trust }
     }
 
     pub(super) fn url(&self) -> &str {
@@ -108,7 +114,7 @@ impl Upstream {
     }
 
     fn authority(&self) -> &str {
-        self.url.trim_start_matches("http://")
+        self.url.split_once("://").map_or(self.url.as_str(), |(_, authority)| authority)
     }
 
     fn take_idle(&self) -> Option<Connection> {
@@ -117,18 +123,23 @@ impl Upstream {
     }
 
     async fn connect(&self) -> Result<Connection, Failure> {
-        let connecting = TcpStream::connect(self.authority());
-        let stream = match tokio::time::timeout(self.dial_timeout, connecting).await {
-            Ok(stream) => stream.map_err(Failure::before)?,
-            Err(_) => return Err(Failure::before("no connection comes about")),
-        };
+        match tokio::time::timeout(self.dial_timeout, self.dial()).await {
+            Ok(connection) => connection,
+            Err(_) => Err(Failure::before("no connection comes about")),
+        }
+    }
+
+    async fn dial(&self) -> Result<Connection, Failure> {
+        let stream = TcpStream::connect(self.authority()).await.map_err(Failure::before)?;
         // What the system does not grant here is a loss of speed.
         let _ = stream.set_nodelay(true);
-        let agreed = http1::Builder::new().title_case_headers(true).handshake(TokioIo::new(stream)).await;
-        let (connection, driver) = agreed.map_err(Failure::before)?;
-        // What goes wrong with it is told to whoever waits for an answer.
-        tokio::spawn(driver);
-        Ok(connection)
+        match &self.trust {
+            None => agree(stream).await,
+            Some(trust) => {
+                let stream = trust.greet(self.authority(), stream).await;
+                agree(stream.map_err(Failure::before)?).await
+            }
+        }
     }
 
     /// Keeps the connection for later, once the answer that comes over it has been read to its end.
@@ -143,4 +154,13 @@ impl Upstream {
             }
         });
     }
+}
+
+/// A connection over a stream that stands.
+async fn agree(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Result<Connection, Failure> {
+    let agreed = http1::Builder::new().title_case_headers(true).handshake(TokioIo::new(stream)).await;
+    let (connection, driver) = agreed.map_err(Failure::before)?;
+    // What goes wrong with it is told to whoever waits for an answer.
+    tokio::spawn(driver);
+    Ok(connection)
 }

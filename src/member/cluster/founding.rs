@@ -277,6 +277,7 @@ fn head(replica: &Replica) -> Head {
         role: raft.role(),
         term: raft.hard_state().term,
         leader: raft.leader(),
+        leader_since: Clock::in_(std::time::Duration::ZERO),
         config: Arc::new(raft.config().clone()),
         config_index: raft.config_index(),
         stopped: None,

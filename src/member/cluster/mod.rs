@@ -202,7 +202,9 @@ impl Clustered {
     }
 
     pub(crate) fn watch(&self, request: WatchRequest) -> Watch {
-        self.state.begin_watch(request)
+        // The thread that serves laggards looks for them by itself.
+        let (watch, _) = self.state.begin_watch(request);
+        watch
     }
 
     /// How the log is doing, and what is wrong, in words.
@@ -241,6 +243,12 @@ impl Clustered {
     /// Where it listens for peers.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// How long this leader has led, or nobody has, as far as is known here.
+    #[cfg(feature = "http")]
+    pub(crate) fn leader_for(&self) -> Duration {
+        Clock::since(self.picture.head().leader_since)
     }
 
     pub(crate) fn request_timeout(&self) -> Duration {

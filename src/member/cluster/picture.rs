@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -19,6 +18,8 @@ pub(crate) struct Head {
     pub(crate) role: Role,
     pub(crate) term: Term,
     pub(crate) leader: Option<MemberId>,
+    /// Since when that has been so, and in that term.
+    pub(crate) leader_since: Instant,
     pub(crate) config: Arc<Config>,
     pub(crate) config_index: LogIndex,
     /// This member takes no part any more.
@@ -126,7 +127,13 @@ impl Picture {
     }
 
     pub(super) fn change(&self, change: impl FnOnce(&mut Head)) {
-        change(&mut self.head.lock());
+        let mut head = self.head.lock();
+        let before = (head.leader, head.term);
+        change(&mut head);
+        if before != (head.leader, head.term) {
+            head.leader_since = Clock::in_(Duration::ZERO);
+        }
+        drop(head);
         self.changed.notify_all();
     }
 
