@@ -249,8 +249,11 @@ impl Raft {
             self.hard_state.vote = Some(from);
             self.is_unwritten = true;
         }
-        self.become_follower(term, None);
-        self.election.wait_for_votes(&self.settings, &mut self.random);
+        // A request that comes again, late, is no reason to forget whom it has elected.
+        if self.leader.is_none() {
+            self.become_follower(term, None);
+            self.election.wait_for_votes(&self.settings, &mut self.random);
+        }
         self.send_when_durable(from, Message::VoteAnswer { boot, granted: true }, outputs);
     }
 
