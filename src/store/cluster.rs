@@ -116,8 +116,11 @@ impl Builder {
     /// answers [`get_latest`](Store::get_latest) without asking anybody for as long as a majority has promised it that.
     ///
     /// Reads of what is newest then cost the leader nothing but the read. It counts on clocks that differ in speed by
-    /// less than a tenth, which the default, asking a majority, does not; and a leader whose connections break is
-    /// replaced only when the promises to it are over. Each member may have it or not: only promises that were made
+    /// less than a tenth and do not stand still, as they do while a machine is suspended, which the default, asking a majority,
+    /// does not; and a leader whose connections break is replaced only when the promises to it are over. A member that is
+    /// started again keeps what it may have promised by its present
+    /// [`election_timeout`](Builder::election_timeout): before that is made shorter, all members have to run without
+    /// leases for once. Each member may have it or not: only promises that were made
     /// count.
     ///
     /// ```

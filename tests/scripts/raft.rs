@@ -11,7 +11,7 @@
 //!   stand M               member M stands
 //!   propose M TEXT…       callers of M propose, together
 //!   read M TOKEN          a caller of M wants to read what is newest
-//!   add M NAME, promote M WHO, demote M WHO, remove M WHO    a caller of M asks for a change; expect=INDEX
+//!   add M NAME, promote M WHO…, demote M WHO…, remove M WHO…    a caller of M asks for a change; expect=INDEX
 //!   replace M NEW OLD     promote NEW and remove OLD, in one change
 //!   transfer M [WHO]      a caller of M asks to hand over
 //!   tick M… [for=N]       N ticks pass for these members, or for all
@@ -193,14 +193,18 @@ impl goldenscript::Runner for Runner {
                 events = self.change(asked, vec![Change::Add(contact)], expected);
             }
             "promote" | "demote" | "remove" => {
-                let (asked, who) = (member(&mut args)?, member(&mut args)?);
+                let asked = member(&mut args)?;
                 let change = match command.name.as_str() {
-                    "promote" => Change::Promote(who),
-                    "demote" => Change::Demote(who),
-                    _ => Change::Remove(who),
+                    "promote" => Change::Promote,
+                    "demote" => Change::Demote,
+                    _ => Change::Remove,
                 };
+                let mut changes = vec![change(member(&mut args)?)];
+                while let Some(who) = args.next_pos() {
+                    changes.push(change(parse(who)?));
+                }
                 let expected = key(&mut args, "expect")?;
-                events = self.change(asked, vec![change], expected);
+                events = self.change(asked, changes, expected);
             }
             "replace" => {
                 let (asked, new, old) = (member(&mut args)?, member(&mut args)?, member(&mut args)?);

@@ -1,5 +1,6 @@
 //! The threads beside those of callers and connections: one ticks, two wait for the disk.
 
+use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -104,18 +105,18 @@ pub(super) fn keep_time(core: Box<Core>, inbox: &Inbox, bell: &Receiver<()>) {
     inbox.crank.begin(core);
     // Before, nobody could take what had come.
     inbox.look();
-    let mut next_tick = Clock::in_(TICK);
-    let has_ended = std::cell::Cell::new(false);
+    let (next_tick, has_ended) = (Cell::new(Clock::in_(TICK)), Cell::new(false));
     while !has_ended.get() {
-        let is_tick = match bell.recv_timeout(Clock::until(next_tick)) {
-            Ok(()) => Clock::until(next_tick).is_zero(),
+        let is_tick = match bell.recv_timeout(Clock::until(next_tick.get())) {
+            Ok(()) => Clock::until(next_tick.get()).is_zero(),
             Err(RecvTimeoutError::Timeout) => true,
             Err(RecvTimeoutError::Disconnected) => break,
         };
-        if is_tick {
-            next_tick = Clock::in_(TICK);
-        }
         let turned = inbox.crank.wait_and_turn(|core| {
+            if is_tick {
+                // From when it has its turn: whoever promised something for so many ticks has promised no less time.
+                next_tick.set(Clock::in_(TICK));
+            }
             let has_more = if is_tick { core.turn_and_tick() } else { core.turn() };
             has_ended.set(core.has_ended());
             has_more
