@@ -16,6 +16,7 @@ const OFTEN: &[&str] = &[
     "a sync failed and its member was opened again",
     "a write was refused by a full disk",
     "damage was refused",
+    "a process was started on a full disk",
     "a disk was lost and its member replaced",
     "a learner was added",
     "a member was removed",
@@ -41,6 +42,7 @@ const OFTEN: &[&str] = &[
 
 /// What two thousand seeds meet.
 const RARELY: &[&str] = &[
+    "a process could not start on a full disk",
     "a snapshot was installed",
     "a torn write was cut",
     "a learner was promoted",

@@ -9,16 +9,21 @@ use spinney::internals::raft::Role;
 use spinney::internals::wal::{Disk, Recovery, ReplayError, SimulatedDisk};
 use spinney::{LogIndex, MemberId, Term};
 
-use super::machine::{Condition, Machine};
+use super::machine::{Condition, Kept, Machine};
 use super::network::Place;
 use super::plan::{Fault, MS};
 use super::world::{Event, World};
+
+/// A disk with less room than this has none for another segment.
+const FULL_BYTES: u64 = 16 << 10;
 
 /// What was seen of a process: none of it ever goes back.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Seen {
     /// Its term.
     pub term: Term,
+    /// Whom it voted for in that term.
+    pub vote: Option<MemberId>,
     /// How far it knows the log to be committed.
     pub committed: LogIndex,
     /// How far its tree is.
@@ -93,6 +98,7 @@ impl World {
         let before = machine.seen;
         let now = Seen {
             term: raft.hard_state().term,
+            vote: raft.hard_state().vote,
             committed: raft.committed(),
             applied: replica.applied(),
             role: Some(raft.role()),
@@ -109,6 +115,10 @@ impl World {
         }
         self.require(now.term >= before.term, || {
             format!("{member}: the term went back, {before:?} to {now:?}")
+        });
+        let has_changed = now.term == before.term && before.vote.is_some() && now.vote != before.vote;
+        self.require(!has_changed, || {
+            format!("{member}: the vote has changed within a term, {before:?} to {now:?}")
         });
         self.require(now.committed >= before.committed, || {
             format!("{member}: what is committed went back, {before:?} to {now:?}")
@@ -138,6 +148,23 @@ impl World {
         let campaigned = matches!(before.role, Some(Role::Candidate | Role::PreCandidate));
         if campaigned && now.role == Some(Role::Follower) {
             self.coverage.reach("a member campaigned in vain");
+        }
+    }
+
+    /// A new process has not forgotten what the one before had made durable, unless the disk has.
+    pub(super) fn check_kept(&mut self, place: Place) {
+        let machine = &self.machines[place.0];
+        let Some(replica) = &machine.replica else { return };
+        if machine.condition != Condition::Sound {
+            return;
+        }
+        let raft = replica.raft();
+        let now = Kept { hard_state: raft.hard_state(), committed: raft.committed() };
+        self.require(machine.kept.is_kept_by(&now), || {
+            format!("{} had {:?} on its disk, and begins again with {now:?}", machine.member(), machine.kept)
+        });
+        if machine.capacity.is_some_and(|bytes| machine.disk.bytes() + FULL_BYTES > bytes) {
+            self.coverage.reach("a process was started on a full disk");
         }
     }
 

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use spinney::internals::entry::HardState;
 use spinney::internals::replica::{Founding, Moment, OpenError, Replica, Settings};
-use spinney::internals::wal::{Disk, SimulatedDisk};
+use spinney::internals::wal::{Disk, Recovery, SimulatedDisk};
 use spinney::{Identity, LogIndex, MemberId, Term, Timestamp};
 
 use super::network::Place;
@@ -28,6 +29,34 @@ pub enum Condition {
     Lost,
 }
 
+/// What a disk keeps through any loss of power, and what no later process may be behind.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Kept {
+    /// Term, vote and life.
+    pub hard_state: HardState,
+    /// How far the log is known to be committed.
+    pub committed: LogIndex,
+}
+
+impl Kept {
+    /// What there is on `disk`; nothing, if it would be refused.
+    #[must_use]
+    pub fn on(disk: &SimulatedDisk) -> Self {
+        let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+        let Ok(recovery) = Recovery::scan(disk) else { return Self::default() };
+        Self { hard_state: recovery.hard_state().unwrap_or_default(), committed: recovery.committed() }
+    }
+
+    /// Whether `later` has lost nothing of this, and a process that begins with it is a new one.
+    #[must_use]
+    pub fn is_kept_by(&self, later: &Self) -> bool {
+        let (before, now) = (self.hard_state, later.hard_state);
+        let votes = now.term > before.term
+            || now.term == before.term && (before.vote.is_none() || now.vote == before.vote);
+        votes && now.boot > before.boot && later.committed >= self.committed
+    }
+}
+
 /// A machine, whether its process runs or not.
 pub struct Machine {
     /// Where it is.
@@ -40,6 +69,10 @@ pub struct Machine {
     pub settings: Settings,
     /// What survives the process.
     pub disk: SimulatedDisk,
+    /// How many bytes the disk has room for, as long as it is too small: processes that come and go do not change that.
+    pub capacity: Option<u64>,
+    /// What the last process had made durable.
+    pub kept: Kept,
     /// What is the matter with the disk.
     pub condition: Condition,
     /// The process; `None` while it is down.
@@ -90,6 +123,8 @@ impl Machine {
             founding,
             settings,
             disk: SimulatedDisk::new(),
+            capacity: None,
+            kept: Kept::default(),
             condition: Condition::Sound,
             replica: None,
             life: 0,
@@ -168,16 +203,31 @@ impl Machine {
 
     /// Ends the process, as a kill does: what it wrote is there for the next one.
     pub fn kill(&mut self) {
-        self.replica = None;
-        self.watchers.clear();
-        self.disk.restart();
+        self.end();
+        self.restart_disk();
     }
 
     /// Ends the process and what was not synced.
     pub fn lose_power(&mut self, seed: u64) {
+        self.end();
+        self.disk = self.disk.power_loss(seed);
+        self.restart_disk();
+    }
+
+    fn end(&mut self) {
+        self.kept = Kept::on(&self.disk.durable());
         self.replica = None;
         self.watchers.clear();
-        self.disk = self.disk.power_loss(seed);
+    }
+
+    fn restart_disk(&mut self) {
         self.disk.restart();
+        self.disk.set_capacity(self.capacity);
+    }
+
+    /// Lets the disk have room for so many bytes only, or for any number again.
+    pub fn set_capacity(&mut self, bytes: Option<u64>) {
+        self.capacity = bytes;
+        self.disk.set_capacity(bytes);
     }
 }

@@ -68,7 +68,7 @@ impl std::fmt::Display for Violation {
         writeln!(f, "seed {}: {}", self.seed, self.what)?;
         write!(
             f,
-            "replay: cargo run --release --example simulate -- --seed {} --seeds 1 --only {}",
+            "replay: cargo run --profile sweep --example simulate -- --seed {} --seeds 1 --only {}",
             self.seed, self.faults
         )
     }

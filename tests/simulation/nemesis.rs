@@ -64,7 +64,7 @@ impl World {
     /// A condition ends.
     pub(super) fn relieve(&mut self, place: Place, fault: Fault) {
         match fault {
-            Fault::FullDisk => self.machines[place.0].disk.set_capacity(None),
+            Fault::FullDisk => self.machines[place.0].set_capacity(None),
             Fault::Partition | Fault::Cut => self.network.join(),
             Fault::Upheaval => self.settle_down(place),
             _ => {}
@@ -212,8 +212,9 @@ impl World {
 
     fn fill_disk(&mut self) -> bool {
         let place = self.any_place();
-        let disk = &self.machines[place.0].disk;
-        disk.set_capacity(Some(disk.bytes() + self.faults.below(40 << 10)));
+        let room = self.faults.below(40 << 10);
+        let machine = &mut self.machines[place.0];
+        machine.set_capacity(Some(machine.disk.bytes() + room));
         let lasts = self.faults.exponential(2 * SECOND);
         self.after(lasts, Event::Relief { place, fault: Fault::FullDisk });
         true
@@ -306,6 +307,7 @@ impl World {
         }
         self.die(place, false);
         image.restart();
+        image.set_capacity(self.machines[place.0].capacity);
         self.machines[place.0].disk = image;
         self.machines[place.0].condition = Condition::PutBack;
         self.network.confine(place, Some(leader));

@@ -89,7 +89,7 @@ impl World {
             let machine = &mut self.machines[at];
             machine.dies_after = None;
             let (place, life) = (machine.place, machine.life);
-            machine.disk.set_capacity(None);
+            machine.set_capacity(None);
             machine.disk.fail_sync(u64::MAX);
             if machine.condition == Condition::PutBack {
                 self.give_up_disk(place);

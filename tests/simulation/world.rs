@@ -375,8 +375,11 @@ impl World {
             .is_ok_and(|recovery| recovery.torn().is_some());
         match machine.start(seed) {
             Ok(()) => {}
-            Err(OpenError::Log(WalError::NoSpace { .. } | WalError::Io { .. })) => {
+            Err(OpenError::Log(error @ (WalError::NoSpace { .. } | WalError::Io { .. }))) => {
                 machine.kill();
+                if matches!(error, WalError::NoSpace { .. }) {
+                    self.coverage.reach("a process could not start on a full disk");
+                }
                 return self.after(SECOND, Event::Start(place));
             }
             // Whatever is wrong with it: what matters is that it is not taken for what it was.
@@ -390,6 +393,7 @@ impl World {
                 return self.require(false, || format!("{member} cannot be opened: {error:?}"));
             }
         }
+        self.check_kept(place);
         if had_torn {
             self.coverage.reach("a torn write was cut");
         }
