@@ -25,6 +25,8 @@ const FOUND: &[(u64, &str)] = &[
     (5_010_375, "the same"),
     (5_016_167, "the simulator itself: a pause that is cut short by a shorter one"),
     (5_019_265, "the same"),
+    (5_004_066, "a vote that is asked for again makes a member forget its leader: script a18"),
+    (7_000_882, "a leader sends a member with a full disk the same again with every answer"),
 ];
 
 fn sweep(first: u64, twice: bool) -> Report {

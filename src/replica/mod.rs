@@ -192,6 +192,8 @@ pub struct Replica {
     replicated: state::Replicated,
     proposals: proposals::Proposals,
     snapshots: snapshots::Snapshots,
+    /// For an entry of so many bytes the disk has no room, and leaders are told to send none; 0 otherwise.
+    short_of: usize,
     /// Why nothing is written any more.
     failure: Option<Arc<WalError>>,
     /// Kept empty between steps, for its memory.

@@ -104,6 +104,7 @@ impl Replica {
             disk: Arc::clone(&disk),
             proposals: Proposals::new(identity.member, raft.boot()),
             snapshots: Snapshots::new(saved),
+            short_of: 0,
             raft,
             clock: LogClock::default(),
             wal,

@@ -88,17 +88,40 @@ impl Replica {
     /// Takes a message, and no more of what it brings than the disk has room for: the rest is as if it were lost, and
     /// comes again.
     fn receive(&mut self, now: Timestamp, mut envelope: Envelope, outputs: &mut Vec<Output>) {
+        let mut short_of = 0;
         while !self.has_room(&envelope.message) {
             let brought = match &mut envelope.message {
-                Message::Append { entries, .. } => halve(entries),
+                Message::Append { entries, .. } => {
+                    short_of = entries.first().map_or(0, size_of);
+                    halve(entries)
+                }
                 Message::Forward { commands, .. } => halve(commands),
                 _ => 0,
             };
-            if brought == 0 {
+            if brought > 0 {
+                short_of = 0;
+            } else if short_of == 0 {
                 return;
             }
         }
+        if let Message::Append { .. } = envelope.message {
+            self.tell_room(now, short_of, outputs);
+        }
         self.step_raft(now, raft::Input::Receive(envelope), outputs);
+    }
+
+    /// A leader that did not know that there is no room, not for one entry, would send what is not taken again with every
+    /// answer. So it is told, until there is room for the entry for which there was none.
+    fn tell_room(&mut self, now: Timestamp, short_of: usize, outputs: &mut Vec<Output>) {
+        let was_short = self.short_of > 0;
+        if short_of > 0 || !was_short || self.wal.room(self.short_of, Reserve::Freeing).is_ok() {
+            self.short_of = short_of;
+        }
+        let is_short = self.short_of > 0;
+        if is_short != was_short {
+            let backlog = if is_short { u64::MAX } else { 0 };
+            self.step_raft(now, raft::Input::Backlog(backlog), outputs);
+        }
     }
 
     fn has_room(&mut self, message: &Message) -> bool {
