@@ -1,5 +1,6 @@
 //! What goes wrong: each class of faults comes by itself, at its own pace.
 
+use spinney::internals::raft::Role;
 use spinney::{LogIndex, MemberId, Term};
 
 use super::invariants::Image;
@@ -311,6 +312,7 @@ impl World {
         self.machines[place.0].disk = image;
         self.machines[place.0].condition = Condition::PutBack;
         self.network.confine(place, Some(leader));
+        self.knowers.insert(place, (leader, term));
         self.after(NOTICED_MAX, Event::PutBack { place, leader, term });
         true
     }
@@ -324,8 +326,27 @@ impl World {
         leads.max_by_key(|(_, term, _)| *term)
     }
 
+    /// Who leads no more cannot tell what it knew: the disks that it alone could find out are given up.
+    pub(super) fn forget_knowers(&mut self, place: Place) {
+        let replica = self.machines[place.0].replica.as_ref();
+        let raft = replica.map(|replica| replica.raft()).filter(|raft| raft.role() == Role::Leader);
+        let term = raft.map(|raft| raft.hard_state().term);
+        let unknown = |(knower, in_term): &(Place, Term)| *knower == place && term != Some(*in_term);
+        while let Some(old) = self.knowers.iter().find(|(_, knows)| unknown(knows)).map(|(old, _)| *old) {
+            self.knowers.remove(&old);
+            self.network.confine(old, None);
+            if self.machines[old.0].condition == Condition::PutBack {
+                self.give_up_disk(old);
+            }
+        }
+    }
+
     /// Whether a disk that was put back was found out. If it could not be, its member is given up.
     pub(super) fn judge_old_disk(&mut self, place: Place, leader: Place, term: Term) {
+        // Unless another one was put back here since.
+        if self.knowers.remove(&place).is_none() {
+            return;
+        }
         self.network.confine(place, None);
         if self.machines[place.0].condition != Condition::PutBack {
             return;

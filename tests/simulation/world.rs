@@ -98,6 +98,8 @@ pub struct World {
     pub(super) settings: Settings,
     /// What disks held some time ago.
     pub(super) images: BTreeMap<Place, SimulatedDisk>,
+    /// Of disks that were put back: who can tell, and in which term.
+    pub(super) knowers: BTreeMap<Place, (Place, Term)>,
     /// No fault comes before this time.
     pub(super) lull_until: Time,
     /// Whether faults are over.
@@ -138,6 +140,7 @@ impl World {
             admin: super::admin::Admin::new(&plan),
             settings,
             images: BTreeMap::new(),
+            knowers: BTreeMap::new(),
             lull_until: 0,
             is_calm: false,
             spoken: super::whole::Spoken::default(),
@@ -447,6 +450,7 @@ impl World {
             machine.kill();
         }
         machine.deaf_until = self.network.connections_made();
+        self.forget_knowers(place);
         self.report.crashes += 1;
         let peers: Vec<(Place, u64)> = self
             .machines
@@ -501,6 +505,7 @@ impl World {
             }
         }
         self.check(place);
+        self.forget_knowers(place);
     }
 
     /// The moment at which most can be lost: something was said, and what it relies on is on its way to the disk. Above
