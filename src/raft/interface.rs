@@ -192,7 +192,8 @@ pub enum Output {
     },
     /// Write this part of a snapshot that is being received; a part at offset 0 begins a new file, and whatever was
     /// received of another snapshot may go. [`Input::ChunkStored`] says that it is done, and after the last part
-    /// [`Input::SnapshotStored`]; a snapshot that is not whole is begun again by `ChunkStored` with offset 0.
+    /// [`Input::SnapshotStored`]; a snapshot that is not whole, or has no room, begins again when it is
+    /// offered again: `ChunkStored` with offset 0 says so.
     StoreChunk {
         /// Of which snapshot.
         snapshot: EntryId,

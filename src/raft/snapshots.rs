@@ -164,8 +164,11 @@ impl Raft {
         match &mut self.receiving {
             Some(receiving) if receiving.snapshot == snapshot => {
                 receiving.offset = offset;
-                // What was all of it is found whole, or begun again.
-                if receiving.step != Step::Checking || offset == 0 {
+                if offset == 0 {
+                    // There was no room for it, or it was not whole. It begins again when it is offered again, and not before:
+                    // or all of it would come again and again as fast as it can.
+                    receiving.step = Step::Asking;
+                } else if receiving.step != Step::Checking {
                     receiving.step = Step::Asking;
                     self.ask_for_chunk(outputs);
                 }
