@@ -151,32 +151,42 @@ impl Key {
     }
 }
 
-/// The parts of the canonical `path`, from the root down.
+/// The parts of a path in canonical form, or of a relative one, from the top down.
 pub(crate) fn parts(path: &str) -> impl Iterator<Item = &str> {
-    path.split('/').filter(|part| !part.is_empty())
+    let mut rest = path.strip_prefix('/').unwrap_or(path);
+    std::iter::from_fn(move || {
+        // Names are short, and the search that the standard library has is made for long texts: so here and below.
+        let end = rest.bytes().position(|byte| byte == b'/').unwrap_or(rest.len());
+        let part = &rest[..end];
+        rest = rest.get(end + 1..).unwrap_or_default();
+        (!part.is_empty()).then_some(part)
+    })
 }
 
 /// The canonical `path` and the paths above it but the root, from the top down, each with its last part.
 pub(crate) fn prefixes(path: &str) -> impl Iterator<Item = (&str, &str)> {
-    let ends = path.char_indices().skip(1).filter(|&(_, c)| c == '/').map(|(at, _)| at);
+    let ends = path.bytes().enumerate().skip(1).filter(|&(_, byte)| byte == b'/').map(|(at, _)| at);
     let last = (path.len() > 1).then_some(path.len());
     ends.chain(last).map(|end| (&path[..end], name(&path[..end])))
 }
 
 /// The last part of the canonical `path`.
 pub(crate) fn name(path: &str) -> &str {
-    // A loop from the end: names are short, and the search that the standard library has is made for long texts.
-    path.bytes().rposition(|byte| byte == b'/').map_or(path, |slash| &path[slash + 1..])
+    last_slash(path).map_or(path, |slash| &path[slash + 1..])
 }
 
 /// The path above the canonical `path`; `None` for the root.
 pub(crate) fn parent(path: &str) -> Option<&str> {
-    match path.rfind('/') {
+    match last_slash(path) {
         _ if path.len() == 1 => None,
         Some(0) => Some("/"),
         Some(slash) => Some(&path[..slash]),
         None => None,
     }
+}
+
+fn last_slash(path: &str) -> Option<usize> {
+    path.bytes().rposition(|byte| byte == b'/')
 }
 
 /// What follows `directory` and a slash in `path`, when `path` lies below it. Both are canonical.

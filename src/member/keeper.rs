@@ -109,6 +109,11 @@ impl Log {
         }
     }
 
+    /// Whether a turn takes as long as the disk does.
+    pub(super) fn waits_for_disk(&self) -> bool {
+        self.durability == Durability::Disk
+    }
+
     /// Whether `writes` writes of `bytes` together fit; else what is full.
     pub(super) fn room(&mut self, bytes: usize, writes: usize, reserve: Reserve) -> Result<(), String> {
         if reserve == Reserve::Ordinary && self.is_over_limit() {

@@ -123,16 +123,17 @@ impl Member {
         if !crank.batch.is_empty() {
             let payloads = crank.batch.iter().map(|write| Arc::clone(&write.payload)).collect();
             crank.under_way.extend(crank.batch.drain(..));
-            self.step(crank, Input::Propose(payloads), &mut own);
+            self.step(crank, began, Input::Propose(payloads), &mut own);
         }
         self.keep(crank);
-        self.is_quick.store(self.now().since(began) <= QUICK, Ordering::Relaxed);
+        if crank.log.as_ref().is_some_and(Log::waits_for_disk) {
+            self.is_quick.store(self.now().since(began) <= QUICK, Ordering::Relaxed);
+        }
         own
     }
 
     /// Steps the core and carries out what follows, until nothing does.
-    pub(super) fn step(&self, crank: &mut Crank, input: Input, own: &mut Option<Answer>) {
-        let now = self.now();
+    fn step(&self, crank: &mut Crank, now: Timestamp, input: Input, own: &mut Option<Answer>) {
         let mut outputs = std::mem::take(&mut crank.outputs);
         crank.raft.step(now, input, &mut outputs);
         let mut next = 0;
@@ -171,7 +172,7 @@ impl Member {
         if let Some(log) = &mut crank.log {
             log.room(OFFICE_BYTES, OFFICE_RECORDS, Reserve::Freeing)?;
         }
-        self.step(crank, Input::Campaign, &mut None);
+        self.step(crank, self.now(), Input::Campaign, &mut None);
         Ok(())
     }
 

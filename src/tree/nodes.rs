@@ -85,8 +85,7 @@ impl Nodes {
 
     /// Puts `node` in, in place of the file at its key, which the caller has seen there.
     pub(super) fn replace(&mut self, node: Node) {
-        let above = key::parent(node.key()).expect("nobody replaces the root");
-        let replaced = children_of(self.existing(above)).insert(node.clone()).expect("the caller saw it");
+        let replaced = std::mem::replace(self.existing(node.key()), node.clone());
         if node.is_dir() {
             self.edits.extend([Edit::Removed(replaced), Edit::Inserted(node)]);
         } else {
@@ -110,7 +109,7 @@ impl Nodes {
         self.edits.push(Edit::Retimed(key, deadline));
     }
 
-    /// The directory at `path`, which the caller has seen there, to change.
+    /// The node at `path`, which the caller has seen there, to change.
     fn existing(&mut self, path: &str) -> &mut Node {
         key::parts(path).fold(&mut self.root, |directory, name| {
             children_of(directory).get_mut(name).expect("the caller saw the way")

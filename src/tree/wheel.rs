@@ -217,6 +217,9 @@ impl<T> Wheel<T> {
 
     /// The slot that comes next, and when it begins.
     fn next_slot(&self) -> Option<(usize, u64)> {
+        if self.len == 0 {
+            return None;
+        }
         if let Some(list) = self.opening {
             return Some((list, self.now));
         }

@@ -1,6 +1,5 @@
 //! The pages that hold the children.
 
-use std::cmp::Ordering;
 use std::mem;
 use std::sync::Arc;
 
@@ -49,10 +48,15 @@ impl<T: Named> Leaf<T> {
     /// Where the child called `name`, which begins as all others do, is or else belongs.
     fn search(&self, name: &[u8]) -> Result<usize, usize> {
         let word = word(name, self.skip);
+        // By words alone first: that touches no child.
+        let begin = self.slots.partition_point(|slot| slot.word < word);
+        let alike = self.slots[begin..].iter().take_while(|slot| slot.word == word).count();
         // No name has a zero byte: a word that ends in one holds all of a name that nothing was skipped of.
-        let tells_all = self.skip == 0 && word.trailing_zeros() >= 8;
-        let rest = |slot: &Slot<T>| if tells_all { Ordering::Equal } else { slot.name().cmp(name) };
-        self.slots.binary_search_by(|slot| slot.word.cmp(&word).then_with(|| rest(slot)))
+        if alike > 0 && self.skip == 0 && word.trailing_zeros() >= 8 {
+            return Ok(begin);
+        }
+        let found = self.slots[begin..begin + alike].binary_search_by(|slot| slot.name().cmp(name));
+        found.map(|at| begin + at).map_err(|at| begin + at)
     }
 
     pub(super) fn get(&self, name: &[u8]) -> Option<&T> {

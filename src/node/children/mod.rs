@@ -79,7 +79,7 @@ impl<T: Named + Clone> Children<T> {
         self.0.as_deref()?.get(name.as_bytes())
     }
 
-    /// The child called `name`, to change anything of it but its name. The pages that lead to it are copied if
+    /// The child called `name`, to change anything of it but its name, or to put another of that name in its place. The pages that lead to it are copied if
     /// they are shared.
     pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut T> {
         Page::get_mut(self.0.as_mut()?, name.as_bytes())
