@@ -228,7 +228,6 @@ fn start(
         callbacks: Arc::new(Callbacks::default()),
         address,
         request_timeout: cluster.request_timeout,
-        leases: cluster.leases,
         threads: Mutex::new(threads),
     });
     if is_alone {
