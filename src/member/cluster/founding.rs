@@ -208,6 +208,7 @@ fn start(
         health: Health::default(),
         outputs,
         batch: Vec::new(),
+        reads: Vec::new(),
         sessions: std::collections::BTreeMap::new(),
         saves: Vec::new(),
         closing: None,
