@@ -258,6 +258,19 @@ fn a_path_with_a_broken_escape_ends_the_connection() {
 }
 
 #[test]
+fn only_options_are_asked_of_nobody_in_particular() {
+    let (_running, address) = serve();
+    for method in ["GET", "PUT", "DELETE"] {
+        let mut client = Client::new(address).unwrap();
+        let reply = client.call(method, "*", None).unwrap();
+        assert_eq!((reply.head.status, &*reply.text()), (400, ""), "{method}");
+        assert!(client.is_closed());
+    }
+    let mut client = Client::new(address).unwrap();
+    assert_eq!(client.call("OPTIONS", "*", None).unwrap().head.status, 200);
+}
+
+#[test]
 fn requests_that_come_at_once_are_answered_in_their_order() {
     let (_running, address) = serve();
     let mut client = Client::new(address).unwrap();

@@ -140,6 +140,9 @@ fn metrics_and_health_say_how_it_is() {
     ] {
         assert!(metrics.text().lines().any(|other| other == line), "{line}\n{}", metrics.text());
     }
+    for method in ["HEAD", "POST", "ODD"] {
+        assert_eq!(client.call(method, "/metrics", None).unwrap().head.status, 200, "{method}");
+    }
 }
 
 /// A store whose log has failed takes no writes; that is what health is about.

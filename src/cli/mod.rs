@@ -60,14 +60,14 @@ fn execute(words: impl Iterator<Item = OsString>) -> Result<(), Failure> {
             Err(Failure::with_code(format_args!("No help topic for '{name}'"), exit::UNKNOWN_COMMAND))
         }
         Words::Wrong { path, what } => Err(wrong_usage(&mut program, &path, &what)),
-        Words::Run(words) => match program.try_get_matches_from_mut(words) {
+        Words::Run { path, words } => match program.try_get_matches_from_mut(words) {
             Ok(matches) => {
                 let notes = matches.subcommand_matches("serve").map(serve::foreign::review);
                 let arguments = Arguments::from_arg_matches(&matches);
                 let arguments = arguments.map_err(|error| Failure::plain(error.render()))?;
                 dispatch(arguments, &notes.transpose()?.unwrap_or_default())
             }
-            Err(error) => Err(refused(&mut program, &error)),
+            Err(error) => Err(refused(&mut program, &path, &error)),
         },
     }
 }
@@ -128,8 +128,8 @@ fn wrong_usage(program: &mut clap::Command, path: &[String], what: &str) -> Fail
     Failure::plain(what)
 }
 
-/// What clap refuses, in etcdctl's words where it has some.
-fn refused(program: &mut clap::Command, error: &clap::Error) -> Failure {
+/// What clap refuses of the command at `path`, in etcdctl's words where it has some.
+fn refused(program: &mut clap::Command, path: &[String], error: &clap::Error) -> Failure {
     let context = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
         _ => None,
@@ -150,16 +150,5 @@ fn refused(program: &mut clap::Command, error: &clap::Error) -> Failure {
     let name = argument.split([' ', '=']).next().unwrap_or(argument).trim_start_matches('-');
     let is_global = program.get_arguments().any(|arg| arg.get_long() == Some(name));
     let what = format!("invalid value {} for flag -{name}: parse error", client::quoted(value));
-    let path = if is_global { Vec::new() } else { named(error) };
-    wrong_usage(program, &path, &what)
-}
-
-/// The command that clap was at.
-fn named(error: &clap::Error) -> Vec<String> {
-    let usage = match error.get(ContextKind::Usage) {
-        Some(ContextValue::StyledStr(usage)) => usage.to_string(),
-        _ => String::new(),
-    };
-    let words = usage.split_whitespace().skip_while(|word| *word != "spinney").skip(1);
-    words.take_while(|word| word.starts_with(|c: char| c.is_ascii_lowercase())).map(str::to_owned).collect()
+    wrong_usage(program, if is_global { &[] } else { path }, &what)
 }

@@ -3,6 +3,8 @@
 use std::io;
 use std::time::Duration;
 
+use tokio::runtime::Builder;
+
 use super::args::Proxy;
 use super::failure::Failure;
 use super::serve::listen::{self, Url};
@@ -23,7 +25,7 @@ pub(super) fn run(session: &Session, proxy: &Proxy) -> Result<(), Failure> {
     let doors = listeners.into_iter().map(|listener| listener.into_parts(tls.as_ref()));
     let doors = doors.collect::<io::Result<Vec<_>>>().map_err(|error| cannot_serve(&error))?;
     said.iter().for_each(|line| log(line));
-    runtime()?.block_on(async {
+    runtime(Builder::new_multi_thread())?.block_on(async {
         let served = run_proxy(settings, doors, log, until_signal()?).await;
         served.map_err(|error| cannot_serve(&error))
     })?;

@@ -156,6 +156,9 @@ impl Front {
     }
 
     async fn route(&self, parts: &Parts, path: Cow<'_, [u8]>, body: Body, company: Company) -> Answer {
+        if *path == *b"*" {
+            return ending(Response::new(Body::empty()));
+        }
         if parts.method != Method::CONNECT
             && let Some(clean) = url::cleaned(&path)
         {
@@ -206,7 +209,12 @@ fn short_id(cluster: ClusterId) -> String {
 
 /// The answer to a path with a broken escape: below the API, and the end of the connection.
 fn broken_path() -> Answer {
-    let mut answer = respond::text(StatusCode::BAD_REQUEST, "400 Bad Request");
+    ending(respond::text(StatusCode::BAD_REQUEST, "400 Bad Request"))
+}
+
+/// Makes `answer` one to what is no question, after which the connection ends.
+fn ending(mut answer: Answer) -> Answer {
+    *answer.status_mut() = StatusCode::BAD_REQUEST;
     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     answer
 }

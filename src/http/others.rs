@@ -85,12 +85,13 @@ impl Front {
         respond::json(StatusCode::OK, format!("{{\"leader\":\"{me}\",\"followers\":{{{followers}}}}}"))
     }
 
-    /// Answers what stands beside the keys and knows only one kind of question.
+    /// Answers what stands beside the keys. Whoever asks for the metrics may do so in any way, as with etcd.
     pub(super) async fn other(&self, method: &Method, path: &[u8]) -> Answer {
         let allowed = match path {
             b"/v2/machines" => "GET,HEAD",
             b"/v2/stats/self" | b"/v2/stats/store" | b"/v2/stats/leader" => "GET",
-            b"/version" | b"/health" | b"/metrics" => "GET",
+            b"/version" | b"/health" => "GET",
+            b"/metrics" => return self.metrics().await,
             _ => return respond::not_found(),
         };
         if let Some(answer) = respond::unless_allowed(method, allowed) {
@@ -102,8 +103,7 @@ impl Front {
             b"/v2/stats/store" => self.stats_store(),
             b"/v2/stats/leader" => self.stats_leader(),
             b"/version" => self.version(),
-            b"/health" => self.health().await,
-            _ => self.metrics().await,
+            _ => self.health().await,
         }
     }
 }

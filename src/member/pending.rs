@@ -23,7 +23,7 @@ pub enum Written {
 /// The answer to one write.
 pub(crate) type Answer = Result<Written, Error>;
 
-/// So often others may run before a thread that expects its answer at once falls asleep.
+/// So often others may run before a thread that expects its answer soon falls asleep.
 #[cfg(feature = "cluster")]
 const YIELDS: usize = 4;
 
@@ -106,7 +106,8 @@ impl<T: Outcome> Pending<T> {
         wait(&self.slot).map(T::from_written)
     }
 
-    /// Waits for what whoever turns the crank answers at once: to fall asleep for that would cost more than all else.
+    /// Waits for what comes without a sync. Where many wait, giving way a few times takes as long as the answer does: then
+    /// nobody falls asleep, and nobody has to be woken, which would cost more than all else.
     #[cfg(feature = "cluster")]
     pub(super) fn wait_soon(self) -> Result<T, Error> {
         for _ in 0..YIELDS {

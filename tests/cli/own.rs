@@ -292,6 +292,27 @@ fn every_command_has_help_with_an_example() {
 }
 
 #[test]
+fn wrong_usage_shows_what_would_be_right() {
+    for (words, what, usage) in [
+        (&["set", "--ttl", "x", "/a", "1"][..], ": invalid value \"x\" for flag -ttl", "Usage: spinney set"),
+        (
+            &["watch", "--after-index", "x"],
+            ": invalid value \"x\" for flag -after-index",
+            "Usage: spinney watch",
+        ),
+        (&["ls", "--bogus"], ": flag provided but not defined: -bogus", "Usage: spinney ls"),
+        (&["--timeout", "5", "ls"], ". invalid value \"5\" for flag -timeout", "Usage: spinney [OPTIONS]"),
+    ] {
+        let (code, out, err) = run(spinney(), words, "");
+        assert!(code == 1 && err.starts_with(&what[2..]), "{words:?}: {err}");
+        assert!(
+            out.starts_with(&format!("Incorrect Usage{what}")) && out.contains(usage),
+            "{words:?}: {out}"
+        );
+    }
+}
+
+#[test]
 fn completions_know_the_commands() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let (code, script, err) = run(spinney(), &["completions", shell], "");

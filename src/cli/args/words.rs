@@ -17,7 +17,12 @@ use super::values;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Words {
     /// Something for clap to read.
-    Run(Vec<OsString>),
+    Run {
+        /// The command that is to run.
+        path: Vec<String>,
+        /// All words, in clap's form.
+        words: Vec<OsString>,
+    },
     /// Help with the command at this path: none for all of the program.
     Help(Vec<String>),
     /// The version.
@@ -198,11 +203,11 @@ impl<'a> Reader<'a> {
         }
         let mut words = vec![OsString::from("spinney")];
         words.append(&mut self.globals);
-        words.extend(self.path.into_iter().map(OsString::from));
+        words.extend(self.path.iter().map(OsString::from));
         words.append(&mut self.flags);
         words.push("--".into());
         words.append(&mut self.arguments);
-        Words::Run(words)
+        Words::Run { path: self.path, words }
     }
 }
 
@@ -252,7 +257,7 @@ mod tests {
 
     fn run(line: &str) -> String {
         match of(line) {
-            Words::Run(words) => words.join(OsStr::new(" ")).into_string().unwrap(),
+            Words::Run { words, .. } => words.join(OsStr::new(" ")).into_string().unwrap(),
             other => panic!("{line}: {other:?}"),
         }
     }

@@ -106,6 +106,13 @@ impl Transport {
             let what = format!("unsupported protocol scheme \"{}\"", endpoint.scheme());
             return Err(ClientError::Connection { what, absent: false });
         }
+        if origin(url).ends_with("://") {
+            let what = "http: no Host in request URL".to_owned();
+            return Err(ClientError::Connection { what, absent: false });
+        }
+        if deadline.left().is_some_and(|left| left.is_zero()) {
+            return Err(ClientError::Deadline);
+        }
         let mut message = http::Request::builder().method(request.method).uri(url);
         if let Some(Credentials { user, password }) = &self.credentials {
             let secret = STANDARD.encode(format!("{user}:{password}"));
@@ -168,6 +175,10 @@ impl Transport {
             absent: true,
         };
         let other = |what: String| ClientError::Connection { what, absent: false };
+        let no_such_host = || ClientError::Connection {
+            what: format!("dial tcp: lookup {host}: no such host"),
+            absent: true,
+        };
         match error {
             ureq::Error::Timeout(Timeout::Global) => ClientError::Deadline,
             ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve)
@@ -176,10 +187,8 @@ impl Transport {
                 dial("i/o timeout")
             }
             ureq::Error::Timeout(_) => ClientError::HeaderTimeout { endpoint: endpoint.to_string() },
-            ureq::Error::HostNotFound => ClientError::Connection {
-                what: format!("dial tcp: lookup {host}: no such host"),
-                absent: true,
-            },
+            ureq::Error::HostNotFound => no_such_host(),
+            ureq::Error::Io(_) if !is_known(endpoint) => no_such_host(),
             ureq::Error::Io(error) => match error.kind() {
                 io::ErrorKind::ConnectionRefused => dial("connect: connection refused"),
                 io::ErrorKind::HostUnreachable => dial("connect: no route to host"),
@@ -208,6 +217,11 @@ fn address(endpoint: &Endpoint) -> String {
     let (host, port) = endpoint.host_and_port();
     let first = (host, port).to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
     first.map_or_else(|| format!("{host}:{port}"), |address| address.to_string())
+}
+
+/// Whether its host has an address: the system's error for one that has none is of no kind of its own.
+fn is_known(endpoint: &Endpoint) -> bool {
+    endpoint.host_and_port().to_socket_addrs().is_ok()
 }
 
 fn is_loopback(endpoint: &Endpoint) -> bool {

@@ -9,7 +9,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::runtime::{self, Runtime};
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::args::Serve;
@@ -31,7 +31,6 @@ pub(super) fn run(serve: &Serve, notes: &[String]) -> Result<(), Failure> {
     for warning in &plan.warnings {
         log(&format!("warning: {warning}"));
     }
-    let runtime = runtime()?;
     let listeners = listen::bind(&plan.listen).map_err(Failure::plain)?;
     let client_urls = plan.advertised(&listeners);
     let store = open(&plan, &client_urls)?;
@@ -53,17 +52,17 @@ pub(super) fn run(serve: &Serve, notes: &[String]) -> Result<(), Failure> {
     for listener in &listeners {
         log(&format!("member {} serves clients on {}", plan.name, listener.url));
     }
-    runtime.block_on(async {
-        let (signals, removed) = (until_signal()?, until_removed(store.cluster()));
-        let until = async {
-            tokio::select! {
-                () = signals => {}
-                () = removed => log("removed from the cluster: taking no more requests, answering those under way"),
-            }
-        };
-        let served = server.run(until).await;
-        served.map_err(|error| Failure::plain(format_args!("cannot serve: {error}")))
-    })?;
+    // The server has threads of its own, each of which serves its connections from end to end; this one waits.
+    let waiting = runtime(Builder::new_current_thread())?;
+    let signals = waiting.block_on(async { until_signal() })?;
+    let running = server.start().map_err(|error| Failure::plain(format_args!("cannot serve: {error}")))?;
+    waiting.block_on(async {
+        tokio::select! {
+            () = signals => {}
+            () = until_removed(store.cluster()) => log("removed from the cluster: taking no more requests, answering those under way"),
+        }
+    });
+    running.stop();
     let (index, is_removed) = (store.index(), store.cluster().is_some_and(|cluster| cluster.is_removed()));
     drop(store);
     if is_removed {
@@ -81,9 +80,9 @@ pub(super) fn run(serve: &Serve, notes: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What clients are served on.
-pub(super) fn runtime() -> Result<Runtime, Failure> {
-    let runtime = runtime::Builder::new_multi_thread().enable_all().thread_name("spinney-http").build();
+/// A runtime of this kind.
+pub(super) fn runtime(mut kind: Builder) -> Result<Runtime, Failure> {
+    let runtime = kind.enable_all().thread_name("spinney-http").build();
     runtime.map_err(|error| Failure::plain(format_args!("cannot start: {error}")))
 }
 

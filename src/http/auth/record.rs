@@ -61,6 +61,13 @@ pub(super) struct Patterns {
 }
 
 impl User {
+    /// Gives the role of root, if it is not there.
+    pub(super) fn attach_root(&mut self) {
+        if !names(&self.roles).iter().any(|role| role == ROOT) {
+            self.roles.get_or_insert_default().push(ROOT.to_owned());
+        }
+    }
+
     /// This user with what `said` changes. `hash` is of the new password, if there is one.
     pub(super) fn merged(&self, said: &Self, hash: Option<String>) -> Result<Self, Failure> {
         let name = &self.user;

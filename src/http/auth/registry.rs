@@ -73,8 +73,14 @@ impl Registry<'_> {
         self.submit(Command::Put(put)).await.map(|_| ())
     }
 
+    /// The user called `name`. As in v2, the user root has its role whatever is kept, so that somebody can always do
+    /// everything.
     pub(super) fn user(&self, name: &[u8]) -> Option<Kept<User>> {
-        self.record(Shelf::Users, name)
+        let mut kept: Kept<User> = self.record(Shelf::Users, name)?;
+        if name == ROOT.as_bytes() {
+            kept.record.attach_root();
+        }
+        Some(kept)
     }
 
     /// The role called `name`; that of root is always there.

@@ -84,8 +84,8 @@ impl Front {
     }
 
     async fn create_user(&self, mut said: User) -> Result<User, Failure> {
-        if said.user == ROOT && !names(&said.roles).iter().any(|role| role == ROOT) {
-            said.roles.get_or_insert_default().push(ROOT.to_owned());
+        if said.user == ROOT {
+            said.attach_root();
         }
         let name = said.user.clone();
         if said.password.is_empty() {

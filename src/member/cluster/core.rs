@@ -28,8 +28,11 @@ use crate::wal::WalError;
 /// So many events are taken before what they led to is carried out and synced.
 const BURST: usize = 1024;
 
-/// So many writes need not wait for more.
-const BATCH_WRITES: usize = 1024;
+/// So many writes need not wait for more, and so many reads.
+const BATCH: usize = 1024;
+
+/// Where so many callers are answered at a time, there is something to be gained by waiting for them to come again.
+const CROWD: usize = 2;
 
 /// How long a leader that closes waits for another to take over, and for writes under way.
 const HAND_OVER: Duration = Duration::from_millis(300);
@@ -59,6 +62,8 @@ pub(super) struct Core {
     pub(super) outputs: Vec<Output>,
     /// Writes that the replica is to be given together, with their tokens.
     pub(super) batch: Vec<(u64, Arc<[u8]>)>,
+    /// Reads that it is to be given together.
+    pub(super) reads: Vec<Input>,
     /// The newest session with each peer.
     pub(super) sessions: BTreeMap<MemberId, SessionId>,
     /// Who waits for a snapshot to be saved.
@@ -91,11 +96,18 @@ impl Core {
     }
 
     fn turn_with(&mut self, is_tick: bool) -> bool {
-        let has_more = self.take_what_waits();
+        let mut has_more = self.take_what_waits();
         if is_tick {
             // After what peers have sent meanwhile.
             self.tick();
         }
+        if self.carry_out() >= CROWD {
+            // Most of those who were answered come again at once. Where they have a moment for that, they all come together:
+            // in one record, one sync and one message to each peer, instead of the first of them alone and then the rest.
+            std::thread::yield_now();
+            has_more |= self.take_what_waits();
+        }
+        self.give_reads();
         self.propose_batch();
         self.carry_out();
         let moment = self.clock.moment();
@@ -177,18 +189,30 @@ impl Core {
     }
 
     /// Gives the replica what somebody wants. Writes are kept for a moment: together they take one record of the log, one
-    /// sync, and one message to each peer.
+    /// sync, and one message to each peer. So are reads, which take a round of messages together.
     fn give(&mut self, input: Input) {
-        if let Input::Propose { token, command } = input {
-            self.batch.push((token, command));
-        } else {
-            self.step(input);
+        match input {
+            Input::Propose { token, command } => self.batch.push((token, command)),
+            Input::Read { .. } => self.reads.push(input),
+            _ => self.step(input),
         }
+    }
+
+    /// While a round of messages for reads is under way, reads gather: in the replica they would wait for its end, too, and
+    /// the next would begin at once, for the few that are there by then.
+    fn give_reads(&mut self) {
+        let is_under_way = self.waiting.reads() > self.reads.len();
+        if is_under_way && self.reads.len() < BATCH {
+            return;
+        }
+        let mut reads = std::mem::take(&mut self.reads);
+        reads.drain(..).for_each(|input| self.step(input));
+        self.reads = reads;
     }
 
     /// While a sync runs, writes gather: what is sent one by one costs every member a turn of all its threads.
     fn propose_batch(&mut self) {
-        if !self.batch.is_empty() && (!self.replica.is_syncing() || self.batch.len() >= BATCH_WRITES) {
+        if !self.batch.is_empty() && (!self.replica.is_syncing() || self.batch.len() >= BATCH) {
             let moment = self.clock.moment();
             let batch = std::mem::take(&mut self.batch);
             self.replica.step(moment, Input::ProposeAll(batch), &mut self.outputs);
@@ -238,8 +262,9 @@ impl Core {
         }
     }
 
-    /// Carries out what the replica has asked for, in order.
-    fn carry_out(&mut self) {
+    /// Carries out what the replica has asked for, in order. Says how many callers were answered.
+    fn carry_out(&mut self) -> usize {
+        let mut answered = 0;
         let mut outputs = std::mem::take(&mut self.outputs);
         for output in outputs.drain(..) {
             match output {
@@ -251,7 +276,10 @@ impl Core {
                 Output::Run(job) => {
                     let _ = self.hands.jobs.send(job);
                 }
-                Output::Answer { token, answer } => self.answer(token, answer),
+                Output::Answer { token, answer } => {
+                    answered += 1;
+                    self.answer(token, answer);
+                }
                 Output::Applied(_) => self.picture.apply(self.replica.applied()),
                 Output::Installed(snapshot) => self.picture.apply(snapshot),
                 Output::Saved(result) => {
@@ -269,6 +297,7 @@ impl Core {
         }
         debug_assert!(self.outputs.is_empty(), "nothing that is carried out steps the replica");
         self.outputs = outputs;
+        answered
     }
 
     fn answer(&mut self, token: u64, answer: Answer) {

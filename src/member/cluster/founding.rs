@@ -208,6 +208,7 @@ fn start(
         health: Health::default(),
         outputs,
         batch: Vec::new(),
+        reads: Vec::new(),
         sessions: std::collections::BTreeMap::new(),
         saves: Vec::new(),
         closing: None,
@@ -228,7 +229,6 @@ fn start(
         callbacks: Arc::new(Callbacks::default()),
         address,
         request_timeout: cluster.request_timeout,
-        leases: cluster.leases,
         threads: Mutex::new(threads),
     });
     if is_alone {

@@ -91,8 +91,6 @@ pub(crate) struct Clustered {
     callbacks: Arc<Callbacks>,
     address: SocketAddr,
     request_timeout: Duration,
-    /// What is newest is mostly known without asking anybody.
-    leases: bool,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -150,8 +148,7 @@ impl Clustered {
 
     /// Waits until [`Clustered::latest`] is done.
     pub(crate) fn wait_for_latest(&self) -> Result<(), Error> {
-        let latest = self.latest::<()>();
-        if self.leases { latest.wait_soon() } else { latest.wait() }
+        self.latest::<()>().wait_soon()
     }
 
     /// Asks the leader for what only a leader can do.

@@ -120,6 +120,10 @@ impl Waiter {
         }
     }
 
+    fn reads(&self) -> bool {
+        matches!(self, Self::Latest { .. })
+    }
+
     /// What the replica is to be given for it.
     pub(super) fn input(&self, token: u64) -> Input {
         match self {
@@ -136,6 +140,8 @@ impl Waiter {
 pub(super) struct Waiting {
     timeout: Duration,
     next_token: u64,
+    /// How many of those under way read.
+    reads: usize,
     under_way: HashMap<u64, (Waiter, Instant), foldhash::fast::RandomState>,
     /// The deadlines of those under way, in the order in which they began; some have been answered.
     deadlines: VecDeque<(Instant, u64)>,
@@ -149,6 +155,7 @@ impl Waiting {
         Self {
             timeout,
             next_token: 1,
+            reads: 0,
             under_way: HashMap::default(),
             deadlines: VecDeque::new(),
             parked: BTreeMap::new(),
@@ -158,6 +165,11 @@ impl Waiting {
 
     pub(super) fn len(&self) -> usize {
         self.under_way.len() + self.parked.len()
+    }
+
+    /// How many reads are under way.
+    pub(super) fn reads(&self) -> usize {
+        self.reads
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -196,6 +208,7 @@ impl Waiting {
         let token = self.next_token;
         self.next_token += 1;
         let input = waiter.input(token);
+        self.reads += usize::from(waiter.reads());
         self.under_way.insert(token, (waiter, deadline));
         self.deadlines.push_back((deadline, token));
         input
@@ -203,7 +216,9 @@ impl Waiting {
 
     /// Takes out who has this token; nobody if the time was over.
     pub(super) fn take(&mut self, token: u64) -> Option<(Waiter, Instant)> {
-        self.under_way.remove(&token)
+        let taken = self.under_way.remove(&token)?;
+        self.reads -= usize::from(taken.0.reads());
+        Some(taken)
     }
 
     /// Gives up for those whose time is over.
@@ -213,6 +228,7 @@ impl Waiting {
         timed_out: impl Fn() -> Error,
         no_leader: impl Fn() -> Error,
     ) {
+        debug_assert_eq!(self.reads, self.under_way.values().filter(|(waiter, _)| waiter.reads()).count());
         while let Some(&(deadline, token)) = self.deadlines.front() {
             if deadline > now && self.under_way.contains_key(&token) {
                 break;
@@ -229,6 +245,7 @@ impl Waiting {
 
     /// Gives up for all.
     pub(super) fn close(&mut self) {
+        self.reads = 0;
         for (_, (waiter, _)) in self.under_way.drain() {
             waiter.give_up(true, Error::Closed);
         }
