@@ -5,7 +5,7 @@
 mod replicas;
 
 use replicas::Replicas;
-use spinney::internals::raft::{Message, Refusal};
+use spinney::internals::raft::{self, Message, Refusal};
 use spinney::internals::replica::{Answer, Input, Settings};
 use spinney::internals::wal::WalSettings;
 use spinney::{LogIndex, MemberId};
@@ -14,10 +14,11 @@ const LEADER: MemberId = MemberId::new(1);
 
 /// A log of small segments, and snapshots that come in many parts.
 fn settings() -> Settings {
-    let mut settings = Settings::default();
-    settings.wal = WalSettings { segment_bytes: 16 << 10, ..WalSettings::default() };
-    settings.raft.chunk_bytes = 10_000;
-    settings
+    Settings {
+        wal: WalSettings { segment_bytes: 16 << 10, ..WalSettings::default() },
+        raft: raft::Settings { chunk_bytes: 10_000, ..raft::Settings::default() },
+        ..Settings::default()
+    }
 }
 
 /// A leader whose log begins with a snapshot, and a learner that needs it.
