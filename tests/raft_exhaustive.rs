@@ -1,240 +1,132 @@
-//! The core, explored: every order in which a few things can happen to a small cluster, up to a depth.
+//! The core, explored: every order in which a few things can happen to a small cluster.
 //!
-//! What can happen is bounded by kind: so many candidacies, proposals, changes, crashes, lost and doubled
-//! messages. Messages of one connection come in order, those of different connections in any; a disk syncs at
-//! any time. Every state that can be reached is checked by `cluster`. Two states that differ only in when a
-//! timer would run out are one.
+//! What can happen is bounded by kind: so many candidacies, proposals, changes of the members, crashes, lost and doubled
+//! messages (`exhaustive::Budget`). Messages of one connection come in order, those of different connections in any;
+//! a disk syncs at any time, and a crash takes with it what it likes of what was not synced. Every state that can be reached is checked
+//! by `cluster`, and by the core itself. Two states that differ only in when a timer would run out are one: who stands
+//! does so without asking first, and whoever is asked for its vote hears from no leader.
 //!
-//! `SPINNEY_DEPTH=N` goes N steps deeper than the tests do by themselves, which takes a few seconds each.
+//! Most searches end when there is nothing left that could happen, and demand that they did. Those that would go on for
+//! too long are cut off after a number of steps: `SPINNEY_DEPTH=N` goes N steps deeper, `SPINNEY_DEPTH=all` to the end, which takes
+//! minutes. Each says how many states there were, and demands that what it is about has happened in them.
 
 #![allow(clippy::unwrap_used, reason = "what is not as expected fails the test")]
 
 mod cluster;
+mod exhaustive;
 
-use std::collections::BTreeSet;
-use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
+use exhaustive::{Budget, Kind, Scope, explore};
+use spinney::LogIndex;
 
-use cluster::{Cluster, Event};
-use spinney::internals::raft::{Change, Input, Request, Role, Settings};
-use spinney::{LogIndex, MemberId};
+/// Three who found the cluster, with disks that sync at once.
+const THREE: Scope =
+    Scope { founders: 3, has_learner: false, budget: Budget::NONE, kinds: &[], slow_disks: 0, depth: None };
 
-/// How often each kind of thing may still happen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-struct Budget {
-    /// Any member stands; whoever heard a leader has lost it.
-    candidacies: u8,
-    proposals: u8,
-    /// Any member asks the leader to remove another.
-    changes: u8,
-    crashes: u8,
-    losses: u8,
-    doublings: u8,
-    /// Disks that sync when the search says so, from the first member on.
-    slow_disks: u8,
-    snapshots: u8,
-}
+/// Two and a learner that keeps up.
+const TWO_AND_A_LEARNER: Scope = Scope { founders: 2, has_learner: true, ..THREE };
 
-#[derive(Clone, Debug)]
-enum Step {
-    Deliver(usize),
-    Lose(usize),
-    Double(usize),
-    Sync(MemberId),
-    Stand(MemberId),
-    Propose(MemberId),
-    Remove(MemberId, MemberId),
-    Crash(MemberId, usize),
-    Start(MemberId),
-    Snapshot(MemberId),
-}
-
-struct Search {
-    /// States that were seen, and how many steps were left then.
-    seen: HashMap<u64, usize>,
-    leaders: u64,
-    committed: LogIndex,
-}
-
-/// Every step that is possible now, with the budget that is left after it.
-fn steps(cluster: &Cluster, budget: Budget) -> Vec<(Step, Budget)> {
-    let mut steps = Vec::new();
-    let mut links = BTreeSet::new();
-    for (place, envelope) in cluster.wire.iter().enumerate() {
-        if links.insert((envelope.from, envelope.to)) {
-            steps.push((Step::Deliver(place), budget));
-            if budget.losses > 0 {
-                steps.push((Step::Lose(place), Budget { losses: budget.losses - 1, ..budget }));
-            }
-            if budget.doublings > 0 {
-                steps.push((Step::Double(place), Budget { doublings: budget.doublings - 1, ..budget }));
-            }
-        }
-    }
-    for (&member, machine) in &cluster.members {
-        if machine.raft.is_none() {
-            steps.push((Step::Start(member), budget));
-            continue;
-        }
-        if !machine.pending.is_empty() {
-            steps.push((Step::Sync(member), budget));
-        }
-        let raft = cluster.raft(member);
-        if budget.candidacies > 0 && raft.role() != Role::Leader {
-            steps.push((Step::Stand(member), Budget { candidacies: budget.candidacies - 1, ..budget }));
-        }
-        if budget.crashes > 0 {
-            for kept in 0..=machine.pending.len() {
-                steps.push((Step::Crash(member, kept), Budget { crashes: budget.crashes - 1, ..budget }));
-            }
-        }
-        if raft.role() != Role::Leader {
-            continue;
-        }
-        if budget.proposals > 0 {
-            steps.push((Step::Propose(member), Budget { proposals: budget.proposals - 1, ..budget }));
-        }
-        if budget.snapshots > 0 {
-            steps.push((Step::Snapshot(member), Budget { snapshots: budget.snapshots - 1, ..budget }));
-        }
-        if budget.changes > 0 {
-            for &other in cluster.members.keys() {
-                steps.push((Step::Remove(member, other), Budget { changes: budget.changes - 1, ..budget }));
-            }
-        }
-    }
-    steps
-}
-
-fn take(cluster: &mut Cluster, step: &Step) {
-    let mut events: Vec<Event> = Vec::new();
-    match *step {
-        Step::Deliver(place) => cluster.deliver(place, &mut events),
-        Step::Lose(place) => drop(cluster.wire.remove(place)),
-        Step::Double(place) => {
-            let again = cluster.wire[place].clone();
-            cluster.wire.push(again);
-        }
-        Step::Sync(member) => cluster.sync(member, 1, &mut events),
-        Step::Stand(member) => {
-            let up: Vec<MemberId> = cluster.members.keys().copied().filter(|&m| cluster.is_up(m)).collect();
-            for other in up {
-                if let Some(leader) = cluster.raft(other).leader().filter(|&leader| leader != other) {
-                    cluster.step(other, Input::Disconnected(leader), &mut events);
-                }
-            }
-            cluster.step(member, Input::Campaign, &mut events);
-        }
-        Step::Propose(member) => {
-            let command: Arc<[u8]> = cluster.raft(member).last().index.get().to_string().into_bytes().into();
-            cluster.step(member, Input::Propose(vec![command]), &mut events);
-        }
-        Step::Remove(leader, other) => {
-            let request = Request::Change { changes: vec![Change::Remove(other)], expected: None };
-            cluster.step(leader, Input::Ask { token: 0, request }, &mut events);
-        }
-        Step::Crash(member, kept) => cluster.crash(member, kept),
-        Step::Start(member) => cluster.start(member),
-        Step::Snapshot(member) => {
-            cluster.snapshot(member, true, &mut events);
-        }
-    }
-}
-
-fn fingerprint(cluster: &Cluster, budget: Budget) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    budget.hash(&mut hasher);
-    for machine in cluster.members.values() {
-        machine.raft.as_ref().map(|raft| raft.without_time()).hash(&mut hasher);
-        machine.hash_rest(&mut hasher);
-    }
-    // Only the order on each connection matters.
-    let mut wire: Vec<_> = cluster.wire.iter().collect();
-    wire.sort_by_key(|envelope| (envelope.from, envelope.to));
-    wire.hash(&mut hasher);
-    hasher.finish()
-}
-
-impl Search {
-    /// Explores all that can follow, `depth` steps deep.
-    fn explore(&mut self, cluster: &Cluster, budget: Budget, depth: usize, path: &mut Vec<Step>) {
-        let seen = self.seen.entry(fingerprint(cluster, budget)).or_insert(0);
-        if depth == 0 || *seen >= depth {
-            return;
-        }
-        *seen = depth;
-        for (step, budget) in steps(cluster, budget) {
-            let mut next = cluster.clone();
-            path.push(step);
-            let step = path.last().unwrap();
-            let taken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                take(&mut next, step);
-                next.check_logs();
-            }));
-            if taken.is_err() {
-                panic!("after {path:#?}\n{}", cluster.status());
-            }
-            let raft = |member: &MemberId| next.is_up(*member).then(|| next.raft(*member));
-            let rafts = next.members.keys().filter_map(raft);
-            self.committed = rafts.map(|raft| raft.committed()).max().unwrap_or_default().max(self.committed);
-            self.leaders = self.leaders.max(next.count_leaders() as u64);
-            self.explore(&next, budget, depth - 1, path);
-            path.pop();
-        }
-    }
-}
-
-/// Explores a cluster of three; member 1 leads in the beginning. Returns what was found.
-fn explore(budget: Budget, depth: usize) -> Search {
-    let deeper = std::env::var("SPINNEY_DEPTH").ok().and_then(|depth| depth.parse().ok()).unwrap_or(0);
-    let settings =
-        Settings { heartbeat_ticks: 1, election_ticks_min: 2, election_ticks_max: 3, ..Settings::default() };
-    let settings = Settings { failover_ticks_max: 1, ..settings };
-    let mut cluster = Cluster::founded(3, settings);
-    let mut events = Vec::new();
-    cluster.step(MemberId::new(1), Input::Campaign, &mut events);
-    cluster.settle(&mut events);
-    for machine in cluster.members.values_mut().take(usize::from(budget.slow_disks)) {
-        machine.is_quick = false;
-    }
-    let mut search = Search { seen: HashMap::new(), leaders: 0, committed: LogIndex::default() };
-    search.explore(&cluster, budget, depth + deeper, &mut Vec::new());
-    println!("{} states, {} leaders, committed {}", search.seen.len(), search.leaders, search.committed);
-    search
-}
+/// What goes wrong when everything does once.
+const ALL: Budget = Budget { candidacies: 1, changes: 1, crashes: 1, doublings: 1, ..Budget::NONE };
 
 #[test]
 fn elections_and_writes() {
-    let budget = Budget { candidacies: 2, proposals: 1, losses: 1, ..Budget::default() };
-    let search = explore(budget, 11);
-    assert!(search.leaders > 2 && search.committed > LogIndex::new(2));
+    let budget = Budget { candidacies: 2, proposals: 1, losses: 1, ..Budget::NONE };
+    let met = explore(&Scope { budget, depth: Some(11), ..THREE });
+    assert!(met.leaders > 2 && met.committed > LogIndex::new(2));
+}
+
+#[test]
+fn a_crash_that_loses_what_was_not_synced() {
+    let budget = Budget { candidacies: 2, crashes: 1, ..Budget::NONE };
+    let met = explore(&Scope { budget, slow_disks: 1, ..THREE });
+    assert!(met.is_whole() && met.losing_crashes > 0 && met.restarts > 0 && met.leaders > 2);
 }
 
 #[test]
 fn a_crash_and_slow_disks() {
-    let budget = Budget { candidacies: 2, proposals: 1, crashes: 1, slow_disks: 2, ..Budget::default() };
-    let search = explore(budget, 9);
-    assert!(search.leaders > 1);
+    let budget = Budget { candidacies: 2, proposals: 1, crashes: 1, ..Budget::NONE };
+    let met = explore(&Scope { budget, slow_disks: 2, depth: Some(9), ..THREE });
+    assert!(met.leaders > 1 && met.losing_crashes > 0);
+}
+
+#[test]
+fn a_crash_and_a_doubled_message_in_a_write() {
+    let budget = Budget { changes: 0, proposals: 1, ..ALL };
+    let met = explore(&Scope { budget, ..THREE });
+    assert!(met.is_whole() && met.restarts > 0 && met.doubled > 0 && met.truncations > 0);
+    assert!(met.leaders > 1 && met.committed > LogIndex::new(3));
 }
 
 #[test]
 fn a_doubled_and_a_lost_message() {
-    let budget = Budget { candidacies: 1, proposals: 2, losses: 1, doublings: 1, ..Budget::default() };
-    let search = explore(budget, 8);
-    assert!(search.committed > LogIndex::new(2));
+    let budget = Budget { candidacies: 1, proposals: 2, losses: 1, doublings: 1, ..Budget::NONE };
+    let met = explore(&Scope { budget, depth: Some(8), ..THREE });
+    assert!(met.doubled > 0 && met.committed > LogIndex::new(2));
 }
 
 #[test]
 fn a_member_is_removed() {
-    let budget = Budget { candidacies: 2, changes: 1, losses: 1, ..Budget::default() };
-    let search = explore(budget, 10);
-    assert!(search.leaders > 1);
+    let budget = Budget { candidacies: 2, changes: 1, losses: 1, ..Budget::NONE };
+    let met = explore(&Scope { budget, kinds: &[Kind::Remove], depth: Some(10), ..THREE });
+    assert!(met.leaders > 1 && met.changes_begun > 0);
+}
+
+#[test]
+fn a_member_is_removed_and_one_loses_what_was_not_synced() {
+    let budget = Budget { doublings: 0, ..ALL };
+    let met = explore(&Scope { budget, kinds: &[Kind::Remove], slow_disks: 1, ..THREE });
+    assert!(met.is_whole() && met.losing_crashes > 0 && met.truncations > 0);
+    assert!(met.leaders > 2 && met.all_together > 0);
+}
+
+#[test]
+fn a_member_is_removed_and_a_message_doubled() {
+    let budget = Budget { crashes: 0, ..ALL };
+    let met = explore(&Scope { budget, kinds: &[Kind::Remove], ..THREE });
+    assert!(met.is_whole() && met.doubled > 0 && met.truncations > 0);
+    assert!(met.leaders > 2 && met.all_together > 0);
+}
+
+#[test]
+fn a_member_is_removed_or_demoted_with_a_crash_and_a_doubled_message() {
+    // Nobody stands unasked; but a leader that is left out hands over.
+    let budget = Budget { candidacies: 0, ..ALL };
+    let met = explore(&Scope { budget, kinds: &[Kind::Remove, Kind::Demote], ..THREE });
+    assert!(met.is_whole() && met.restarts > 0 && met.doubled > 0 && met.all_together > 0);
+    let met = explore(&Scope { budget: ALL, kinds: &[Kind::Remove], depth: Some(7), ..THREE });
+    assert!(met.restarts > 0 && met.doubled > 0 && met.changes_begun > 0);
+}
+
+#[test]
+fn two_become_one_or_one_more_with_everything() {
+    let two = Scope { founders: 2, budget: ALL, ..THREE };
+    let met = explore(&Scope { kinds: &[Kind::Remove, Kind::Demote], ..two });
+    assert!(met.is_whole() && met.leaders > 2 && met.all_together > 0);
+    let met = explore(&Scope { kinds: &[Kind::Add], ..two });
+    assert!(met.is_whole() && met.leaders > 1 && met.all_together > 0);
+}
+
+#[test]
+fn a_learner_is_promoted_with_a_crash_or_a_doubled_message() {
+    let scope = Scope { kinds: &[Kind::Promote], ..TWO_AND_A_LEARNER };
+    let met = explore(&Scope { budget: Budget { doublings: 0, ..ALL }, ..scope });
+    assert!(met.is_whole() && met.restarts > 0 && met.leaders > 1 && met.all_together > 0);
+    let met = explore(&Scope { budget: Budget { crashes: 0, ..ALL }, ..scope });
+    assert!(met.is_whole() && met.doubled > 0 && met.leaders > 1 && met.all_together > 0);
+}
+
+#[test]
+fn a_learner_is_promoted_with_a_crash_and_a_doubled_message() {
+    let scope = Scope { kinds: &[Kind::Promote], ..TWO_AND_A_LEARNER };
+    let met = explore(&Scope { budget: Budget { candidacies: 0, ..ALL }, ..scope });
+    assert!(met.is_whole() && met.restarts > 0 && met.doubled > 0 && met.all_together > 0);
+    let met = explore(&Scope { budget: ALL, depth: Some(11), ..scope });
+    assert!(met.restarts > 0 && met.doubled > 0 && met.leaders > 1);
 }
 
 #[test]
 fn snapshots_and_elections() {
-    let budget = Budget { candidacies: 1, proposals: 1, losses: 2, snapshots: 1, ..Budget::default() };
-    let search = explore(budget, 10);
-    assert!(search.committed > LogIndex::new(1));
+    let budget = Budget { candidacies: 1, proposals: 1, losses: 2, snapshots: 1, ..Budget::NONE };
+    let met = explore(&Scope { budget, depth: Some(10), ..THREE });
+    assert!(met.leaders > 1 && met.committed > LogIndex::new(1));
 }

@@ -83,7 +83,7 @@ fn happen(cluster: &mut Cluster, (kind, a, b, number): Draw, events: &mut Vec<Ev
                 cluster.step(member, Input::Read { token }, events);
             }
         }
-        20 => cluster.members.get_mut(&member).unwrap().is_quick = b < 128,
+        20 => cluster.machine(member).is_quick = b < 128,
         21 => cluster.sync(member, usize::from(b % 4) + 1, events),
         22 if !cluster.wire.is_empty() => drop(cluster.wire.remove(number as usize % cluster.wire.len())),
         23 if !cluster.wire.is_empty() => {
@@ -149,7 +149,7 @@ fn heal(cluster: &mut Cluster, events: &mut Vec<Event>) {
         if !cluster.is_up(member) {
             cluster.start(member);
         }
-        cluster.members.get_mut(&member).unwrap().is_quick = true;
+        cluster.machine(member).is_quick = true;
         cluster.sync(member, usize::MAX, events);
     }
 }
@@ -214,8 +214,8 @@ proptest! {
         for draw in honest {
             happen(&mut cluster, draw, &mut events);
         }
-        let Some(machine) = cluster.members.values_mut().find(|machine| machine.raft.is_some()) else { return Ok(()) };
-        let raft = machine.raft.as_mut().unwrap();
+        let Some(member) = cluster.members.keys().copied().find(|member| cluster.is_up(*member)) else { return Ok(()) };
+        let raft = cluster.machine(member).raft.as_mut().unwrap();
         let mut outputs = Vec::new();
         for draw in lies {
             let input = lie(raft.id(), draw);

@@ -28,13 +28,22 @@ pub(super) struct Election {
     is_cut_off: bool,
     /// For so many ticks this member votes for nobody: before it was restarted it may have promised not to.
     quiet: u32,
+    /// It has let another go first, and its own time has not come since.
+    has_given_way: bool,
 }
 
 impl Election {
     pub(super) fn new(settings: &Settings, random: &mut Random, term: Term) -> Self {
         // Who has never been in a term has never promised anything: no leader is answered before its term is durable.
         let quiet = if term == Term::default() { 0 } else { settings.election_ticks_min };
-        let mut election = Self { elapsed: 0, timeout: 0, silence: u32::MAX, is_cut_off: false, quiet };
+        let mut election = Self {
+            elapsed: 0,
+            timeout: 0,
+            silence: u32::MAX,
+            is_cut_off: false,
+            quiet,
+            has_given_way: false,
+        };
         election.restart(settings, random);
         election
     }
@@ -58,6 +67,15 @@ impl Election {
         self.timeout = random.between(0, settings.failover_ticks_max);
     }
 
+    /// Waits anew, to let another go first. But once only, until its own time has come or a leader is heard: it may be the only
+    /// one who can be elected, and be asked by others for ever.
+    fn give_way(&mut self, settings: &Settings, random: &mut Random) {
+        if !self.has_given_way {
+            self.has_given_way = true;
+            self.restart(settings, random);
+        }
+    }
+
     /// An election is under way: however slow the disks are, it gets its time.
     fn wait_for_votes(&mut self, settings: &Settings, random: &mut Random) {
         self.is_cut_off = false;
@@ -68,6 +86,7 @@ impl Election {
     pub(super) fn heard(&mut self, settings: &Settings, random: &mut Random) {
         self.silence = 0;
         self.elapsed = 0;
+        self.has_given_way = false;
         if self.is_cut_off {
             self.is_cut_off = false;
             self.restart(settings, random);
@@ -79,7 +98,9 @@ impl Election {
         self.elapsed = self.elapsed.saturating_add(1);
         self.silence = self.silence.saturating_add(1);
         self.quiet = self.quiet.saturating_sub(1);
-        self.elapsed >= self.timeout
+        let is_up = self.elapsed >= self.timeout;
+        self.has_given_way &= !is_up;
+        is_up
     }
 }
 
@@ -176,7 +197,7 @@ impl Raft {
         let granted = term > self.hard_state.term && last >= self.log.last() && !self.is_loyal();
         if granted {
             // Lets it go first: two who stand together only delay each other.
-            self.election.restart(&self.settings, &mut self.random);
+            self.election.give_way(&self.settings, &mut self.random);
         }
         self.pen().send(from, Message::PreVoteAnswer { term, granted }, outputs);
     }

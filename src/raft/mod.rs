@@ -32,7 +32,7 @@
 //! - **No conflict, no truncation.** A follower drops entries only where the leader has others, and never committed ones.
 //! - **Answers count in their term only**, and reads only in rounds that the leader numbered after they were asked.
 //!
-//! Invariants, asserted after each step (`invariants`):
+//! Invariants, asserted after each step (`invariants` has all of them, and what asserts each):
 //! - `before <= applied <= committed <= last`, `applied <= durable` beyond the snapshot, `durable <= last`.
 //! - Nobody leads on a vote that is not durable, and what a leader commits is durable on a majority.
 //! - Terms never decrease along the log, nor does the log time that a leader gives; term, committed and applied never
@@ -211,6 +211,7 @@ impl Raft {
     /// Advances the protocol by one input, adding what follows from it to `outputs`. `now` is the owner's clock: see
     /// the owner's duties in `interface`.
     pub fn step(&mut self, now: Timestamp, input: Input, outputs: &mut Vec<Output>) {
+        let before = cfg!(debug_assertions).then(|| (self.before_step(), outputs.len()));
         match input {
             Input::Tick => self.tick(now, outputs),
             Input::Campaign => self.stand_unasked(outputs),
@@ -235,6 +236,9 @@ impl Raft {
         self.serve_callers(now, outputs);
         self.write_hard_state(outputs);
         self.check_invariants();
+        if let Some((before, first)) = before {
+            before.check(self, &outputs[first..]);
+        }
     }
 
     fn receive(&mut self, now: Timestamp, envelope: Envelope, outputs: &mut Vec<Output>) {

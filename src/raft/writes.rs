@@ -62,6 +62,20 @@ impl Writes {
         reached.is_some()
     }
 
+    /// The number of the next write-set.
+    pub(super) fn next_sequence(&self) -> u64 {
+        self.next_sequence
+    }
+
+    /// How far the log will be durable as soon as the write-set with this number is, if it is not yet.
+    pub(super) fn durable_after(&self, sequence: Option<u64>) -> LogIndex {
+        let is_reached = |write: &&Write| Some(write.sequence) <= sequence;
+        let Some(reached) = self.pending.iter().take_while(is_reached).last() else { return self.durable };
+        let later = self.pending.iter().skip_while(is_reached);
+        let overwritten = later.filter_map(|write| write.truncate_from).min();
+        overwritten.map_or(reached.last, |from| reached.last.min(from.previous()))
+    }
+
     /// The newest write-set that is not durable.
     pub(super) fn newest(&self) -> Option<u64> {
         self.pending.back().map(|write| write.sequence)

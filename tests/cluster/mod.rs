@@ -46,7 +46,8 @@ pub(crate) enum Event {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Cluster {
     pub(crate) settings: Settings,
-    pub(crate) members: BTreeMap<MemberId, Machine>,
+    /// Shared with the clusters that branch from this one, until one of them changes it.
+    pub(crate) members: BTreeMap<MemberId, Arc<Machine>>,
     /// Sent and not delivered, oldest first.
     pub(crate) wire: Vec<Envelope>,
     /// Nothing comes through from the first to the second.
@@ -85,8 +86,8 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    fn new(disk: Disk) -> Self {
-        Self {
+    fn new(disk: Disk) -> Arc<Self> {
+        Arc::new(Self {
             raft: None,
             disk,
             pending: VecDeque::new(),
@@ -97,7 +98,7 @@ impl Machine {
             applied: LogIndex::default(),
             parts: Vec::new(),
             lives: 0,
-        }
+        })
     }
 }
 
@@ -141,7 +142,7 @@ impl Cluster {
     /// A member comes up with what its disk holds.
     pub(crate) fn start(&mut self, member: MemberId) {
         let settings = self.settings.clone();
-        let machine = self.members.get_mut(&member).unwrap();
+        let machine = self.machine(member);
         machine.lives += 1;
         let known = machine.disk.known();
         machine.sessions = Sessions::default();
@@ -158,9 +159,9 @@ impl Cluster {
 
     /// A member goes down; of what it has not synced, the first `kept` write-sets are there nevertheless.
     pub(crate) fn crash(&mut self, member: MemberId, kept: usize) {
-        let machine = self.members.get_mut(&member).unwrap();
-        machine.raft = None;
         self.reads.retain(|(reader, _), _| *reader != member);
+        let machine = self.machine(member);
+        machine.raft = None;
         machine.held.clear();
         for (_, write) in machine.pending.drain(..).take(kept) {
             machine.disk.write(&write);
@@ -170,6 +171,14 @@ impl Cluster {
 
     pub(crate) fn raft(&self, member: MemberId) -> &Raft {
         self.members[&member].raft.as_ref().expect("it is up")
+    }
+
+    pub(crate) fn machine(&mut self, member: MemberId) -> &mut Machine {
+        self.find_machine(member).expect("there is such a member")
+    }
+
+    pub(crate) fn find_machine(&mut self, member: MemberId) -> Option<&mut Machine> {
+        self.members.get_mut(&member).map(Arc::make_mut)
     }
 
     pub(crate) fn is_up(&self, member: MemberId) -> bool {
@@ -185,12 +194,13 @@ impl Cluster {
         }
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
-            let Some(machine) = self.members.get_mut(&member) else { return };
+            let now = Timestamp::new(self.now);
+            let Some(machine) = self.find_machine(member) else { return };
             let Some(raft) = &mut machine.raft else { return };
             let role = (raft.role(), raft.hard_state().term);
             let applied = raft.applied().index;
             let mut outputs = Vec::new();
-            raft.step(Timestamp::new(self.now), input, &mut outputs);
+            raft.step(now, input, &mut outputs);
             if (raft.role(), raft.hard_state().term) != role {
                 events.push(Event::Role(member, raft.role(), raft.hard_state().term));
             }
@@ -208,7 +218,7 @@ impl Cluster {
         inputs: &mut VecDeque<Input>,
         events: &mut Vec<Event>,
     ) {
-        let machine = self.members.get_mut(&member).unwrap();
+        let machine = self.machine(member);
         match output {
             Output::Persist { sequence, write } => {
                 events.push(Event::Wrote(member, write.clone()));
@@ -298,7 +308,7 @@ impl Cluster {
         sequence: u64,
         events: &mut Vec<Event>,
     ) -> Option<Input> {
-        let machine = self.members.get_mut(&member).unwrap();
+        let machine = self.machine(member);
         while machine.pending.front().is_some_and(|(number, _)| *number <= sequence)
             && let Some((_, write)) = machine.pending.pop_front()
         {
@@ -357,7 +367,7 @@ impl Cluster {
         let (agreed, known_in) = self.committed.entry(index).or_insert_with(|| (entry.clone(), term));
         *known_in = term.min(*known_in);
         assert_eq!(*agreed, entry, "{member} has another entry at a committed position");
-        let machine = self.members.get_mut(&member).unwrap();
+        let machine = self.machine(member);
         assert_eq!(index, machine.applied.next(), "{member} applies out of order");
         machine.applied = index;
         let admission = machine.sessions.admit(entry.session);
@@ -379,7 +389,7 @@ impl Cluster {
 
     /// Takes a snapshot of what a member has applied, and cuts its log: up to where, is returned.
     pub(crate) fn snapshot(&mut self, member: MemberId, is_full: bool, events: &mut Vec<Event>) -> LogIndex {
-        let machine = self.members.get_mut(&member).unwrap();
+        let machine = self.machine(member);
         let Some(raft) = &machine.raft else { return LogIndex::default() };
         let snapshot = Snapshot {
             last: raft.applied(),
@@ -393,7 +403,7 @@ impl Cluster {
         self.step(member, Input::Saved(last), events);
         self.sync(member, usize::MAX, events);
         let upto = self.raft(member).releasable(is_full);
-        self.members.get_mut(&member).unwrap().disk.release(upto);
+        self.machine(member).disk.release(upto);
         self.step(member, Input::Released(upto), events);
         upto
     }
@@ -401,6 +411,11 @@ impl Cluster {
     /// In how many terms somebody has led.
     pub(crate) fn count_leaders(&self) -> usize {
         self.leaders.len()
+    }
+
+    /// What the checks remember of what has happened.
+    pub(crate) fn hash_history(&self, hasher: &mut impl Hasher) {
+        (&self.leaders, &self.committed).hash(hasher);
     }
 
     /// Logs that share an entry share all before it.

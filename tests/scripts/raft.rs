@@ -274,7 +274,7 @@ impl goldenscript::Runner for Runner {
             "slow" => self.machine(&mut args)?.is_quick = false,
             "quick" => {
                 let member = member(&mut args)?;
-                self.cluster.members.get_mut(&member).ok_or("nobody")?.is_quick = true;
+                self.cluster.find_machine(member).ok_or("nobody")?.is_quick = true;
                 self.cluster.sync(member, usize::MAX, &mut events);
             }
             "sync" => {
@@ -291,7 +291,7 @@ impl goldenscript::Runner for Runner {
             "forget" => {
                 let member = member(&mut args)?;
                 self.cluster.crash(member, 0);
-                self.cluster.members.get_mut(&member).ok_or("nobody")?.disk.forget();
+                self.cluster.find_machine(member).ok_or("nobody")?.disk.forget();
             }
             "clock" => {
                 let back = key(&mut args, "back")?.ok_or("by how much?")?;
@@ -322,7 +322,7 @@ impl goldenscript::Runner for Runner {
 
 impl Runner {
     fn machine(&mut self, args: &mut ArgumentConsumer<'_>) -> Outcome<&mut crate::cluster::Machine> {
-        self.cluster.members.get_mut(&member(args)?).ok_or_else(|| "there is no such member".into())
+        self.cluster.find_machine(member(args)?).ok_or_else(|| "there is no such member".into())
     }
 }
 

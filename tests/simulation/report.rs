@@ -7,6 +7,9 @@ use super::coverage::Coverage;
 use super::network::Traffic;
 use super::plan::Fault;
 
+/// No more than one history in so many may be too hard to check.
+const HISTORIES_DECIDED: u64 = 1_000;
+
 /// Counts of what happened.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
@@ -72,6 +75,12 @@ impl Report {
         self.lost += traffic.lost;
         self.doubled += traffic.doubled;
         self.corrupted += traffic.corrupted;
+    }
+
+    /// Whether so many histories were too hard to check that it is not known whether clients were told the truth.
+    #[must_use]
+    pub fn is_undecided(&self) -> bool {
+        self.undecided * HISTORIES_DECIDED > self.histories
     }
 
     fn entries_median(&self) -> u64 {
