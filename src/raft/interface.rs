@@ -88,8 +88,8 @@ pub enum Input {
         /// Whom it was for.
         member: MemberId,
     },
-    /// What [`Output::StoreChunk`] gave is written; `offset` bytes of the snapshot are here. Also said unasked,
-    /// after a restart, of a snapshot of which a part was kept.
+    /// What [`Output::StoreChunk`] gave is written; `offset` bytes of the snapshot are here. May also be said
+    /// unasked, after a restart, by an owner that has kept a part of a snapshot; `replica` keeps none, and begins again.
     ChunkStored {
         /// Of which.
         snapshot: EntryId,

@@ -9,7 +9,7 @@
 //!   Probe ◄──                         ◄──    AppendAnswer {matched: snapshot}, once the mark is durable
 //! ```
 //! The core decides; the bytes are the owner's. Everything is asked for by offset, so that it goes on where it
-//! was after a lost message, another connection, or a restart.
+//! was after a lost message or on another connection; after a restart, too, if the owner has kept what was here.
 
 use std::sync::Arc;
 
