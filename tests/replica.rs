@@ -47,6 +47,8 @@ fn parts(replicas: &mut Replicas, count: usize) -> Vec<u64> {
 #[test]
 fn a_read_that_waits_for_a_snapshot_is_refused_when_that_cannot_be_installed() {
     let (mut replicas, learner) = far_behind();
+    // With all in it that a read has to see: once it is installed, the core calls the read ready.
+    replicas.save(LEADER);
     replicas.member(learner).held = Some("check a snapshot");
     replicas.pass(20);
     let token = replicas.token();
