@@ -48,11 +48,11 @@
 //!
 //! # Features
 //!
-//! None of them needs an async runtime but `http`, and none opens a socket that was not asked for.
+//! No feature brings an async runtime but `http`, and no socket is opened but those that you name.
 //!
 //! | feature | brings |
 //! | --- | --- |
-//! | `cluster`, by default | members that replicate to each other over TCP |
+//! | `cluster`, a default | members of a cluster: `Builder::listen`, `Store::cluster` |
 //! | `http` | the `http` module: etcd's v2 API over a store, on axum and tokio |
 //! | `tls` | TLS for its clients |
 //! | `cli` | the program `spinney`: a server, and etcdctl's v2 commands |
@@ -96,7 +96,7 @@ pub use event::{Action, Change, Event, Resync};
 pub use key::{KEY_PARTS_MAX, Key, KeyError};
 pub use member::{Durability, Outcome, Pending};
 #[cfg(feature = "cluster")]
-pub use net::NetError;
+pub use net::{NetError, Refusal, TurnedAway};
 pub use node::Node;
 pub use raft::Denied;
 pub use store::{
