@@ -203,3 +203,23 @@ fn a_lease_ends_with_those_who_promised_it() {
     std::thread::sleep(Duration::from_millis(300));
     assert!(matches!(trio.store(alone).get_latest("/a"), Err(Error::Unavailable { .. })));
 }
+
+#[test]
+fn a_restored_backup_is_the_first_member_of_a_cluster() {
+    let lost = Store::in_memory();
+    lost.set("/kept", "1").unwrap();
+    let mut backup = Vec::new();
+    lost.backup(&mut backup).unwrap();
+    let directories = [directory(), directory()];
+    let paths = directories.each_ref().map(|directory| directory.path().join("data"));
+    let restored = Store::restore(&backup[..], &paths[0]).unwrap();
+    let listen = |n: usize| Store::builder().dir(&paths[n]).member(format!("n{n}")).listen("127.0.0.1:0");
+    let first = listen(0).open().unwrap();
+    let second = listen(1).join(first.cluster().unwrap().address().to_string()).open().unwrap();
+    assert_eq!(second.get_latest("/kept").unwrap().text(), Some("1"));
+    assert!(second.set("/new", "2").unwrap().index() > restored.index);
+    assert_eq!(
+        (second.status().cluster, first.get_latest("/new").unwrap().parse()),
+        (restored.cluster, Some(2))
+    );
+}

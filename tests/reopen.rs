@@ -11,7 +11,9 @@ use spinney::internals::BootId;
 use spinney::internals::codec;
 use spinney::internals::entry::{Config, Entry, EntryId, HardState, Payload, Session, WriteSet};
 use spinney::internals::tree::{Command, CreateInOrder, Value};
-use spinney::internals::wal::{FileDisk, Wal, WalSettings};
+use spinney::internals::wal::{
+    Disk, FileDisk, SnapshotHeader, SnapshotKind, Wal, WalSettings, save_snapshot,
+};
 use spinney::{
     Builder, ClusterId, Error, Event, Identity, Key, LogIndex, MemberId, Store, Term, Timestamp, WalError,
 };
@@ -171,14 +173,32 @@ fn an_older_snapshot_under_the_name_of_a_newer_is_refused() {
     assert!(matches!(&error, Error::Log(WalError::Damaged { path, .. }) if *path == newer), "{error:?}");
 }
 
+fn entry(term: u64, index: u64, session: Option<Session>, payload: Payload) -> Entry {
+    let id = EntryId { term: Term::new(term), index: LogIndex::new(index) };
+    Entry { id, time: Timestamp::new(5_000), session, payload }
+}
+
+const MEMBER: MemberId = MemberId::new(1);
+
+/// A log of `set`, after a snapshot of nothing if one is asked for. Its checksums are right whatever it says.
+fn write_log(path: &Path, after: Option<EntryId>, set: WriteSet) {
+    let disk: Arc<dyn Disk> = Arc::new(FileDisk::open(path, true).unwrap());
+    let identity = Identity { cluster: ClusterId::new(7), member: MEMBER };
+    if let Some(last) = after {
+        let (kind, config, meta) =
+            (SnapshotKind::Snapshot, Config::alone(MEMBER), codec::encode(&(0_u64, 0_u64)));
+        let header = SnapshotHeader { kind, identity, last, config, meta };
+        save_snapshot(&disk, &header, |_| Ok(())).unwrap();
+    }
+    let mut wal = Wal::create(disk, WalSettings::default(), identity, after).unwrap();
+    wal.append(&set).unwrap();
+    wal.close().unwrap();
+}
+
 /// The log of a member that was one of several: what its callers proposed has numbers, and may be there twice.
 #[test]
 fn what_a_log_has_twice_is_done_once() {
     let directory = scratch();
-    let member = MemberId::new(1);
-    let disk = Arc::new(FileDisk::open(directory.path(), true).unwrap());
-    let identity = Identity { cluster: ClusterId::new(7), member };
-    let mut wal = Wal::create(disk, WalSettings::default(), identity, None).unwrap();
     let boot = BootId::new(3);
     let create = Command::CreateInOrder(CreateInOrder {
         directory: Key::parse("/queue").unwrap(),
@@ -187,22 +207,64 @@ fn what_a_log_has_twice_is_done_once() {
         dir: false,
     });
     let payloads = [None, Some(1), Some(1), Some(2), Some(1), Some(2)].map(|sequence: Option<u64>| {
-        let session = sequence.map(|sequence| Session { member, boot, sequence });
-        let config = || Payload::Config(Box::new(Config::alone(member)));
+        let session = sequence.map(|sequence| Session { member: MEMBER, boot, sequence });
+        let config = || Payload::Config(Box::new(Config::alone(MEMBER)));
         (session, session.map_or_else(config, |_| Payload::Command(codec::encode(&create).into())))
     });
-    let entry = |(index, (session, payload))| {
-        let id = EntryId { term: Term::new(1), index: LogIndex::new(index) };
-        Entry { id, time: Timestamp::new(5_000), session, payload }
-    };
-    let entries = (1..).zip(payloads).map(entry).collect();
-    let hard_state = Some(HardState { term: Term::new(1), vote: Some(member), boot });
-    wal.append(&WriteSet { hard_state, entries, ..WriteSet::default() }).unwrap();
-    wal.close().unwrap();
+    let entries = (1..).zip(payloads).map(|(index, (session, payload))| entry(1, index, session, payload));
+    let entries = entries.collect();
+    let hard_state = Some(HardState { term: Term::new(1), vote: Some(MEMBER), boot });
+    write_log(directory.path(), None, WriteSet { hard_state, entries, ..WriteSet::default() });
     for _ in 0..2 {
         let store = Store::open(directory.path()).unwrap();
         assert_eq!(store.list("/queue").unwrap().len(), 2);
         store.snapshot().unwrap();
+    }
+}
+
+#[test]
+fn a_log_that_says_what_cannot_be_is_refused() {
+    let config = || Payload::Config(Box::new(Config::alone(MEMBER)));
+    let state = |term, boot| HardState { term: Term::new(term), vote: None, boot: BootId::new(boot) };
+    let log = |hard_state, first: Entry| WriteSet {
+        hard_state: Some(hard_state),
+        entries: vec![first],
+        ..WriteSet::default()
+    };
+    let first = |term| entry(term, 1, None, config());
+    let [near, far] = [9, u64::MAX - 9].map(|n| EntryId { term: Term::new(1), index: LogIndex::new(n) });
+    let garbage = entry(1, 2, None, Payload::Command([0xff; 9][..].into()));
+    let after = |before: EntryId| entry(1, before.index.get() + 1, None, config());
+    let opens = |after: Option<EntryId>, set: WriteSet, is_member: bool| {
+        let directory = scratch();
+        write_log(directory.path(), after, set);
+        let files = || fs::read_dir(directory.path()).unwrap().map(|file| file.unwrap().path());
+        let read = || files().map(|file| fs::read(file).unwrap()).collect::<Vec<_>>();
+        let before = read();
+        let builder = Store::builder().dir(directory.path());
+        #[cfg(feature = "cluster")]
+        let builder = if is_member { builder.member("n1").listen("127.0.0.1:0") } else { builder };
+        match builder.open().and_then(|store| store.set("/a", "1").map(drop)) {
+            Ok(()) => true,
+            Err(Error::Log(WalError::Damaged { .. })) => {
+                assert!(read() == before, "it was changed");
+                false
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    };
+    let mut broken = log(state(1, 1), first(1));
+    broken.entries.push(garbage);
+    assert!(!opens(None, broken, false));
+    for is_member in [false, true] {
+        let opens = |after, hard_state, first| opens(after, log(hard_state, first), is_member);
+        assert!(opens(None, state(1, 1), first(1)) && opens(None, state(9, 9), first(1)));
+        // There is no later moment, and no later life: they are all the same.
+        assert!(opens(None, state(1, u64::MAX), Entry { time: Timestamp::new(u64::MAX), ..first(1) }));
+        assert!(!opens(None, state(1, 1), first(2)), "a term it was never in");
+        assert!(!opens(None, state(u64::MAX - 1, 1), first(1)));
+        assert!(!opens(None, state(u64::MAX - 1, 1), first(u64::MAX - 1)));
+        assert!(!opens(Some(far), state(1, 1), after(far)) && opens(Some(near), state(1, 1), after(near)));
     }
 }
 

@@ -12,7 +12,6 @@ use crate::entry::{Config, EntryId};
 use crate::error::Error;
 use crate::replica::content::{self, Content, Meta};
 use crate::session::Sessions;
-use crate::tree::Tree;
 use crate::types::{Index, LogIndex};
 use crate::wal::{
     self, Disk, FileDisk, Identity, Recovery, SnapshotHeader, SnapshotKind, SnapshotReader, SnapshotWriter,
@@ -47,19 +46,8 @@ pub(super) fn write(header: &SnapshotHeader, content: &Content, writer: impl Wri
 
 /// Reads all of a backup.
 pub(crate) fn verify_backup(reader: impl Read) -> Result<Facts, Error> {
-    let (identity, tree, _) = read_backup(reader)?;
-    Ok(Facts { identity, index: tree.index(), files: tree.file_count() })
-}
-
-fn read_backup(reader: impl Read) -> Result<(Identity, Tree, Meta), Error> {
-    let mut backup = SnapshotReader::new(reader, "backup")?;
-    let identity = backup.header().identity;
-    let meta: Meta = codec::decode(&backup.header().meta).map_err(|error| Error::Backup {
-        what: format!("does not say what it holds: {error}"),
-        source: None,
-    })?;
-    let tree = content::read(&mut backup, meta).map_err(|error| backup.error(error))?.tree;
-    Ok((identity, tree, meta))
+    let (header, _, content::Loaded { tree, .. }) = content::open(SnapshotReader::new(reader, "backup")?)?;
+    Ok(Facts { identity: header.identity, index: tree.index(), files: tree.file_count() })
 }
 
 /// Makes a data directory at `path`, which must be empty or missing, from a backup. The tree's index jumps ahead
@@ -67,7 +55,7 @@ fn read_backup(reader: impl Read) -> Result<(Identity, Tree, Meta), Error> {
 ///
 /// The log is made last: a directory without one is no data directory yet, whatever else is in it.
 pub(crate) fn restore(reader: impl Read, path: &Path, jump: u64) -> Result<Facts, Error> {
-    let (_, tree, meta) = read_backup(reader)?;
+    let (_, meta, content::Loaded { tree, .. }) = content::open(SnapshotReader::new(reader, "backup")?)?;
     // As if one entry had been written: the snapshot covers it, and the log begins after.
     let last = EntryId { term: 1.into(), index: LogIndex::new(1) };
     let disk: Arc<dyn Disk> = Arc::new(FileDisk::open(path, true)?);

@@ -17,14 +17,12 @@ use crate::codec;
 use crate::entry::{Config, Entry, EntryId, Payload};
 use crate::error::Error;
 use crate::raft::{self, Known, Raft};
-use crate::replica::State;
-use crate::replica::content::{self, Meta};
+use crate::replica::{State, load_marked};
 use crate::session::{Admission, Sessions};
 use crate::tree::{Command, Effect, Tree};
 use crate::types::{ClusterId, Index, LogIndex, MemberId};
 use crate::wal::{
-    self, Disk, FileDisk, Identity, Recovery, ReplayError, SnapshotHeader, SnapshotKind, Wal, WalError,
-    WalSettings,
+    self, Disk, FileDisk, Identity, Recovery, ReplayError, SnapshotHeader, Wal, WalError, WalSettings,
 };
 use crate::watch::History;
 
@@ -178,10 +176,8 @@ pub(super) fn recover(
         ReplayError::Receiver(error) => error,
     })?;
     recovered.known.hard_state = recovery.hard_state().unwrap_or_default();
-    // Nobody can have counted so far.
-    let (last, term) = (recovered.known.last(), recovered.known.hard_state.term);
-    if last.index.get() > FAR || last.term.get().max(term.get()) > FAR {
-        return Err(damaged(disk.path(""), "the log has positions or terms that nobody can have reached"));
+    if let Some(what) = recovered.known.contradiction() {
+        return Err(damaged(disk.path(""), what));
     }
     Ok(recovered)
 }
@@ -197,11 +193,8 @@ fn check_other(disk: &Arc<dyn Disk>, index: LogIndex, recovery: &Recovery) -> Re
     Ok(())
 }
 
-/// No counter that was counted up from 0 gets here.
-const FAR: u64 = u64::MAX / 2;
-
 fn damaged(path: PathBuf, what: &'static str) -> Error {
-    Error::Log(WalError::Damaged { path, offset: 0, what })
+    Error::Log(WalError::damaged(path, 0_u64, what))
 }
 
 impl Recovered {
@@ -213,26 +206,12 @@ impl Recovered {
         recovery: &Recovery,
         settings: &Settings,
     ) -> Result<(), Error> {
-        let mut snapshot = wal::open_snapshot(disk, mark.index)?;
-        let path = || wal::snapshot_path(disk, mark.index);
-        let SnapshotHeader { kind, identity, last, config, meta } = snapshot.header().clone();
-        // In a cluster it may have come from another member.
-        if let Some(expected) = recovery.identity().filter(|expected| expected.cluster != identity.cluster) {
-            return Err(Error::Log(WalError::OtherLog { path: path(), found: identity, expected }));
-        }
-        if kind != SnapshotKind::Snapshot || last != mark {
-            return Err(damaged(path(), "it is not the snapshot that the log has a mark of"));
-        }
-        let meta: Meta = codec::decode(&meta).map_err(|error| {
-            let error = io::Error::new(io::ErrorKind::InvalidData, error);
-            snapshot.error(error)
-        })?;
-        let loaded = content::read(&mut snapshot, meta).map_err(|error| snapshot.error(error))?;
+        let (header, meta, loaded) = load_marked(disk, recovery, mark)?;
         self.tree = loaded.tree;
         self.history = History::restore(settings.history, meta.index, loaded.history);
-        self.known = Known::restored(last, meta.time, config);
+        self.known = Known::restored(mark, meta.time, header.config);
         self.sessions = loaded.sessions;
-        self.saved = last;
+        self.saved = mark;
         Ok(())
     }
 

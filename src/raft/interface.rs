@@ -30,6 +30,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::FAR;
 use super::message::{Denied, Envelope, Granted, Request};
 use crate::entry::{Config, Entry, EntryId, HardState, Payload, WriteSet};
 use crate::types::{LogIndex, MemberId, Term, Timestamp};
@@ -331,6 +332,19 @@ impl Known {
     #[must_use]
     pub fn last(&self) -> EntryId {
         self.last
+    }
+
+    /// What is wrong with it, if no member can have come to know it: there is no going on from that.
+    #[must_use]
+    pub fn contradiction(&self) -> Option<&'static str> {
+        let (EntryId { term, index }, own) = (self.last, self.hard_state.term);
+        if index.get() > FAR || term.max(own).get() > FAR {
+            Some("the log has positions or terms that nobody can have reached")
+        } else if term > own {
+            Some("the log has entries of a term that its member was never in")
+        } else {
+            None
+        }
     }
 
     /// The time of the last entry.

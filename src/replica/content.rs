@@ -21,6 +21,7 @@ use crate::node::Node;
 use crate::session::Sessions;
 use crate::tree::{ImageError, Loader, NodeImages, Tree};
 use crate::types::{Index, Timestamp};
+use crate::wal::{SnapshotHeader, SnapshotReader, WalError};
 
 const CHANGES: u8 = 1;
 const NODES: u8 = 2;
@@ -134,13 +135,28 @@ fn read_part(reader: &mut impl Read, part: &mut Vec<u8>) -> io::Result<bool> {
     Ok(true)
 }
 
+/// Reads all of a snapshot.
+///
+/// # Errors
+///
+/// Those of its reader, and when what it says is impossible: each names the file.
+pub(crate) fn open<R: Read>(
+    mut snapshot: SnapshotReader<R>,
+) -> Result<(SnapshotHeader, Meta, Loaded), WalError> {
+    let header = snapshot.header().clone();
+    let meta = codec::decode(&header.meta).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error));
+    let opened = meta.and_then(|meta| Ok((meta, read(&mut snapshot, meta)?)));
+    let (meta, loaded) = opened.map_err(|error| snapshot.error(error))?;
+    Ok((header, meta, loaded))
+}
+
 /// Puts a tree and its history together again from what [`Content::write`] wrote.
 ///
 /// # Errors
 ///
 /// Those of `reader`; [`io::ErrorKind::InvalidData`] around an [`ImageError`] when the bytes say something
 /// impossible.
-pub(crate) fn read(reader: &mut impl Read, meta: Meta) -> io::Result<Loaded> {
+fn read(reader: &mut impl Read, meta: Meta) -> io::Result<Loaded> {
     // Nobody can have counted so far: the index would not have far to go.
     if meta.index.get() > u64::MAX / 2 {
         return Err(io::Error::new(io::ErrorKind::InvalidData, format!("an index of {}", meta.index)));

@@ -5,12 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::content::{self, Content, Loaded, Meta};
-use crate::codec;
 use crate::entry::EntryId;
 use crate::raft::Envelope;
-use crate::wal::{
-    self, Disk, ReceivedSnapshot, SnapshotHeader, SnapshotKind, SnapshotReader, SpareJob, Syncer, WalError,
-};
+use crate::wal::{self, Disk, ReceivedSnapshot, SnapshotHeader, SnapshotKind, SpareJob, Syncer, WalError};
 
 /// Makes what was appended durable, and says so to those who wait for it.
 pub struct SyncJob {
@@ -95,7 +92,7 @@ impl Job {
 /// Whether what has come is all of `snapshot`, and what it holds.
 fn check(received: ReceivedSnapshot, snapshot: EntryId) -> Result<Arrived, WalError> {
     let reader = received.finish()?;
-    let (header, meta, loaded) = read(reader)?;
+    let (header, meta, loaded) = content::open(reader)?;
     if header.kind != SnapshotKind::Snapshot || header.last != snapshot {
         return Err(WalError::io(
             "read",
@@ -104,17 +101,6 @@ fn check(received: ReceivedSnapshot, snapshot: EntryId) -> Result<Arrived, WalEr
         ));
     }
     Ok(Arrived { header, meta, loaded })
-}
-
-/// Reads all of a snapshot.
-pub(super) fn read<R: io::Read>(
-    mut reader: SnapshotReader<R>,
-) -> Result<(SnapshotHeader, Meta, Loaded), WalError> {
-    let header = reader.header().clone();
-    let meta: Meta = codec::decode(&header.meta)
-        .map_err(|error| reader.error(io::Error::new(io::ErrorKind::InvalidData, error)))?;
-    let loaded = content::read(&mut reader, meta).map_err(|error| reader.error(error))?;
-    Ok((header, meta, loaded))
 }
 
 impl std::fmt::Debug for Ended {

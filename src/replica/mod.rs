@@ -37,6 +37,7 @@ use std::sync::Arc;
 
 pub use clock::Moment;
 pub use jobs::{Done, Job, SyncJob};
+pub(crate) use open::load_marked;
 pub use open::{Founding, OpenError};
 pub use state::State;
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::clock::LogClock;
-use super::jobs;
+use super::content::{self, Loaded, Meta};
 use super::proposals::Proposals;
 use super::snapshots::Snapshots;
 use super::state::{Replicated, State};
@@ -15,7 +15,7 @@ use crate::raft::{Known, Raft};
 use crate::session::Sessions;
 use crate::tree::Tree;
 use crate::types::{Index, Timestamp};
-use crate::wal::{self, Disk, Identity, Recovery, ReplayError, Wal, WalError};
+use crate::wal::{self, Disk, Identity, Recovery, ReplayError, SnapshotHeader, SnapshotKind, Wal, WalError};
 use crate::watch::History;
 
 /// How the cluster of a replica began, for one whose log does not say it yet.
@@ -141,7 +141,8 @@ fn recover(
     };
     let next = recovered.replicated.applied.index.next();
     if recovery.first_index() > next {
-        return Err(damaged(disk, "the log goes on from a snapshot that is missing"));
+        let what = "the log goes on from a snapshot that is missing";
+        return Err(WalError::damaged(disk.path(""), 0_u64, what));
     }
     let known = &mut recovered.known;
     let replayed = recovery.replay(next, |entry| {
@@ -153,6 +154,9 @@ fn recover(
         ReplayError::Receiver(never) => match never {},
     })?;
     known.hard_state = recovery.hard_state().unwrap_or_default();
+    if let Some(what) = known.contradiction() {
+        return Err(WalError::damaged(disk.path(""), 0_u64, what));
+    }
     // A hint from before a truncation may be ahead of a log that was cut since.
     known.committed = recovery.committed().clamp(known.committed, known.last().index);
     Ok(recovered)
@@ -164,15 +168,33 @@ fn load(
     mark: EntryId,
     settings: &Settings,
 ) -> Result<Recovered, WalError> {
-    let (header, meta, loaded) = jobs::read(wal::open_snapshot(disk, mark.index)?)?;
-    let cluster = recovery.identity().map(|identity| identity.cluster);
-    if header.last != mark || cluster != Some(header.identity.cluster) {
-        return Err(damaged(disk, "the snapshot is not the one that the log has a mark of"));
-    }
+    let (header, meta, loaded) = load_marked(disk, recovery, mark)?;
     let known = Known::restored(mark, meta.time, header.config.clone());
     let history = History::restore(settings.history, meta.index, loaded.history);
     let replicated = Replicated::new(loaded.sessions, header.config, mark, meta.time);
     Ok(Recovered { known, tree: loaded.tree, history, replicated })
+}
+
+/// Reads the snapshot that the log has a mark of. In a cluster it may have come from another member.
+///
+/// # Errors
+///
+/// Those of the disk, and when it is another snapshot than that, or another cluster's.
+pub(crate) fn load_marked(
+    disk: &Arc<dyn Disk>,
+    recovery: &Recovery,
+    mark: EntryId,
+) -> Result<(SnapshotHeader, Meta, Loaded), WalError> {
+    let snapshot = wal::open_snapshot(disk, mark.index)?;
+    let path = || wal::snapshot_path(disk, mark.index);
+    let &SnapshotHeader { kind, identity: found, last, .. } = snapshot.header();
+    if let Some(expected) = recovery.identity().filter(|expected| expected.cluster != found.cluster) {
+        return Err(WalError::OtherLog { path: path(), found, expected });
+    }
+    if kind != SnapshotKind::Snapshot || last != mark {
+        return Err(WalError::damaged(path(), 0_u64, "it is not the snapshot that the log has a mark of"));
+    }
+    content::open(snapshot)
 }
 
 fn remove_other_snapshots(disk: &Arc<dyn Disk>, saved: EntryId) -> Result<(), WalError> {
@@ -180,8 +202,4 @@ fn remove_other_snapshots(disk: &Arc<dyn Disk>, saved: EntryId) -> Result<(), Wa
         wal::remove_snapshot(disk, index)?;
     }
     Ok(())
-}
-
-fn damaged(disk: &Arc<dyn Disk>, what: &'static str) -> WalError {
-    WalError::Damaged { path: disk.path(""), offset: 0, what }
 }

@@ -211,7 +211,7 @@ impl Replica {
             Ok(outcomes) => outcomes,
             Err(_) => {
                 let what = "an entry that was agreed on holds no command that is known here";
-                return self.fail(WalError::Damaged { path: self.disk.path(""), offset: 0, what }, outputs);
+                return self.fail(WalError::damaged(self.disk.path(""), 0_u64, what), outputs);
             }
         };
         let names: Vec<_> = outcomes
@@ -240,8 +240,7 @@ impl Replica {
                 Ok(entries) if !entries.is_empty() => entries,
                 Ok(_) => {
                     let what = "the log has not got what it is said to have";
-                    return self
-                        .fail(WalError::Damaged { path: self.disk.path(""), offset: 0, what }, outputs);
+                    return self.fail(WalError::damaged(self.disk.path(""), 0_u64, what), outputs);
                 }
                 Err(error) => return self.fail(error, outputs),
             };

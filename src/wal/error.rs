@@ -127,7 +127,7 @@ impl WalError {
         }
     }
 
-    pub(super) fn damaged(path: PathBuf, offset: impl Into<u64>, what: &'static str) -> Self {
+    pub(crate) fn damaged(path: PathBuf, offset: impl Into<u64>, what: &'static str) -> Self {
         Self::Damaged { path, offset: offset.into(), what }
     }
 }

@@ -172,7 +172,7 @@ pub(super) struct Parts {
 }
 
 impl Wal {
-    /// Begins a new log: at position 1, or after the snapshot that it goes on from.
+    /// Begins a new log: at position 1, or after the snapshot that it goes on from, whose term its member is then in.
     ///
     /// # Errors
     ///
@@ -187,7 +187,8 @@ impl Wal {
         Recovery::scan_files(files.clone())?.clear_for_new_log()?;
         let maker = Maker::new(files, identity, settings);
         let active = maker.make(1)?;
-        let state = LogState::after(snapshot.unwrap_or_default(), None, snapshot);
+        let hard_state = snapshot.map(|covered| HardState { term: covered.term, ..HardState::default() });
+        let state = LogState::after(snapshot.unwrap_or_default(), hard_state, snapshot);
         let mut wal = Self::new(Parts {
             maker,
             state,
