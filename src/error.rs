@@ -96,9 +96,9 @@ pub enum Error {
     TooLarge {
         /// What is too large, such as `value`.
         what: &'static str,
-        /// How large it is.
+        /// How large it is, in bytes.
         actual: usize,
-        /// How large it may be.
+        /// How large it may be, in bytes.
         limit: usize,
         /// The setting of [`Builder`](crate::Builder) that says so.
         setting: &'static str,
@@ -247,6 +247,19 @@ impl Error {
     /// Whether the same call may succeed a little later without anybody changing it.
     ///
     /// Not so where the write may have been applied: look before repeating it.
+    ///
+    /// ```
+    /// use spinney::{Error, Store};
+    ///
+    /// let store = Store::builder().tree_bytes(1).open()?;
+    /// store.set("/a", "1")?;
+    /// let full = store.set("/b", "2").unwrap_err();
+    /// assert!(matches!(full, Error::NoSpace { .. }) && full.is_retryable());
+    /// store.delete("/a")?;
+    /// store.set("/b", "2")?;
+    /// assert!(!store.get("/a").unwrap_err().is_retryable());
+    /// # Ok::<(), Error>(())
+    /// ```
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -311,7 +324,7 @@ impl fmt::Display for Error {
             Self::DirectoryNotEmpty { key, .. } => write!(f, "directory not empty: {key}"),
             Self::InvalidKey { text, reason } => write!(f, "key {text:?} {reason}"),
             Self::TooLarge { what, actual, limit, setting } => {
-                write!(f, "{what} of {actual} exceeds the limit of {limit} (setting `{setting}`)")
+                write!(f, "{what} of {actual} bytes exceeds the limit of {limit} (setting `{setting}`)")
             }
             Self::InvalidRequest { reason } => f.write_str(reason),
             Self::InvalidSetting { setting, reason } => write!(f, "setting `{setting}` {reason}"),

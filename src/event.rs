@@ -116,6 +116,45 @@ impl fmt::Debug for Change {
 }
 
 /// What a watcher is sent.
+///
+/// Whoever keeps a picture of what is watched applies a change, and begins afresh with a resync:
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use spinney::{Event, Store};
+///
+/// let store = Store::builder().history(1).open()?;
+/// let watch = store.watch("/ports").recursive().since(1).start()?;
+/// for (key, port) in [("/ports/web", 80), ("/ports/db", 5432), ("/ports/web", 8080)] {
+///     store.set(key, port)?;
+/// }
+/// store.delete("/ports/db")?;
+///
+/// let mut ports = BTreeMap::new();
+/// let mut follow = |event: Event| match event {
+///     Event::Change(change) if change.action.is_removal() => {
+///         ports.remove(change.key());
+///     }
+///     Event::Change(change) => {
+///         ports.insert(change.key().clone(), change.node.parse::<u16>());
+///     }
+///     Event::Resync(resync) => {
+///         let files = resync.node.iter().flat_map(|node| node.descendants());
+///         ports = files.map(|file| (file.key().clone(), file.parse())).collect();
+///     }
+///     other => unreachable!("no version has sent {other:?} so far"),
+/// };
+/// watch.iter().take(4).for_each(&mut follow);
+///
+/// // Another one comes late: history has the last change and nothing before it.
+/// let late = store.watch("/ports").recursive().since(1).start()?;
+/// let event = late.iter().next().expect("the store is open");
+/// assert!(matches!(event, Event::Resync(_)));
+/// follow(event);
+/// assert_eq!(ports.into_iter().map(|(key, port)| (key.to_string(), port)).collect::<Vec<_>>(),
+///     [("/ports/web".to_owned(), Some(8080))]);
+/// # Ok::<(), spinney::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -146,7 +185,7 @@ impl Event {
     }
 }
 
-/// A gap in what a watcher could be told, and the present content to go on from.
+/// A gap in what a watcher could be told, and the present content to go on from. [`Event`] has an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Resync {

@@ -1,5 +1,5 @@
 //! etcd v2's data model as an embeddable crate: a tree of keys in memory, with watches, TTLs, and a checksummed log
-//! that survives whatever happens to the process.
+//! that survives whatever happens to the process; alone, or as one of a few members that replicate to each other.
 //!
 //! # Where to begin
 //!
@@ -48,12 +48,20 @@
 //!
 //! # Features
 //!
-//! None by default: no async runtime, no socket.
+//! No feature brings an async runtime but `http`, and no socket is opened but those that you name.
 //!
 //! | feature | brings |
 //! | --- | --- |
+//! | `cluster`, a default | members of a cluster: `Builder::listen`, `Store::cluster` |
 //! | `http` | the `http` module: etcd's v2 API over a store, on axum and tokio |
 //! | `tls` | TLS for its clients |
+//! | `cli` | the program `spinney`: a server, and etcdctl's v2 commands |
+//!
+//! # More than one machine
+//!
+//! With [`Builder::listen`] the same handle is a member of a small cluster: writes are answered when a majority has them
+//! on disk, `get` reads this member, and [`Store::get_latest`] reads what is newest anywhere. [`Store::cluster`] shows
+//! and changes who the members are. A directory that was written alone opens as the first of them.
 //!
 //! # What it promises
 //!
@@ -88,7 +96,7 @@ pub use event::{Action, Change, Event, Resync};
 pub use key::{KEY_PARTS_MAX, Key, KeyError};
 pub use member::{Durability, Outcome, Pending};
 #[cfg(feature = "cluster")]
-pub use net::NetError;
+pub use net::{NetError, Refusal, TurnedAway};
 pub use node::Node;
 pub use raft::Denied;
 pub use store::{

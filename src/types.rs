@@ -79,6 +79,18 @@ number! {
     ///
     /// Log time is the leader's wall clock when it took office plus the time that has passed since, so it
     /// never goes back, whatever happens to the wall clock.
+    ///
+    /// ```
+    /// use std::time::{Duration, UNIX_EPOCH};
+    ///
+    /// let store = spinney::Store::in_memory();
+    /// let change = store.put("/lock").value("me").ttl(Duration::from_secs(30)).send()?;
+    /// let deadline = change.node.deadline().expect("it has a TTL");
+    /// assert_eq!(deadline, change.time.after(Duration::from_secs(30)));
+    /// let on_the_wall = UNIX_EPOCH + Duration::from_millis(deadline.get());
+    /// assert!(on_the_wall > UNIX_EPOCH + deadline.since(change.time));
+    /// # Ok::<(), spinney::Error>(())
+    /// ```
     pub Timestamp(u64)
 }
 

@@ -52,8 +52,10 @@ fn fill(path: &Path) -> Store {
 }
 
 /// That the directory cannot be opened nor verified, with an error like `expected` that names `file`, and that it
-/// is left as it was.
+/// is left as it was, with what an interrupted run has left unfinished.
 fn assert_refused(path: &Path, file: &str, expected: impl Fn(&WalError) -> bool) {
+    let unfinished = path.join("00000000000000ff.snap.tmp");
+    fs::write(&unfinished, "half").unwrap();
     let before = content(path);
     for error in [open(path).map(drop).unwrap_err(), verify(path).map(drop).unwrap_err()] {
         let Error::Log(reason) = &error else { panic!("{error:?}") };
@@ -61,6 +63,7 @@ fn assert_refused(path: &Path, file: &str, expected: impl Fn(&WalError) -> bool)
         assert!(error.to_string().contains(file), "{error} does not name {file}");
     }
     assert!(content(path) == before, "the directory was changed");
+    fs::remove_file(unfinished).unwrap();
 }
 
 fn file_with(path: &Path, extension: &str) -> PathBuf {
@@ -311,11 +314,13 @@ fn verifying_changes_nothing() {
     let index = store.index();
     drop(store);
     let unfinished = directory.path().join("0000000000000099.snap.tmp");
-    fs::write(unfinished, "half").unwrap();
+    fs::write(&unfinished, "half").unwrap();
     let before = content(directory.path());
     let verified = verify(directory.path()).unwrap();
     assert_eq!((verified.index, verified.files), (index, 210));
     assert!(content(directory.path()) == before);
+    open(directory.path()).unwrap();
+    assert!(!unfinished.exists(), "opening removes it");
 }
 
 fn backup_of(store: &Store) -> Vec<u8> {

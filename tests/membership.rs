@@ -6,7 +6,7 @@ mod support;
 
 use std::time::Duration;
 
-use spinney::{Denied, Error, MemberId, Store};
+use spinney::{Denied, Error, MemberId, NetError, Store};
 use support::{directory, wait_until};
 use tempfile::TempDir;
 
@@ -132,4 +132,14 @@ fn who_is_needed_cannot_be_dispensed_with() {
         assert!(matches!(outcome, Err(Error::NoLeader)), "{outcome:?}");
     }
     assert!(first.cluster().add("n4", ["127.0.0.1:1"]).is_err());
+}
+
+#[test]
+fn who_may_not_listen_is_not_let_in_before() {
+    let first = Member::open("n1", None);
+    let directory = directory();
+    let builder = Store::builder().dir(directory.path()).member("n2").listen("0.0.0.0:0");
+    let builder = builder.advertise("127.0.0.1:1").join(first.address());
+    assert!(matches!(builder.open(), Err(Error::Net(NetError::Insecure { .. }))));
+    assert_eq!(first.cluster().members().len(), 1, "nobody has asked");
 }

@@ -14,4 +14,6 @@ mod links;
 mod member;
 #[path = "net/strangers.rs"]
 mod strangers;
+#[path = "net/successors.rs"]
+mod successors;
 mod support;

@@ -33,6 +33,8 @@ mod rolling;
 mod statistics;
 #[path = "processes/storm.rs"]
 mod storm;
+#[path = "processes/strangers.rs"]
+mod strangers;
 mod support;
 #[path = "processes/watchers.rs"]
 mod watchers;

@@ -182,6 +182,9 @@ fn looking_changes_nothing() {
     let stores = trio.open_all();
     (0..9).for_each(|n| drop(stores[0].set(format!("/n/{n}"), n).unwrap()));
     drop(stores);
+    // As an interrupted run leaves them.
+    let unfinished = trio.path(0).join("00000000000000ff.snap.received.tmp");
+    fs::write(&unfinished, "half").unwrap();
     let files = || {
         let mut files: Vec<_> =
             fs::read_dir(trio.path(0)).unwrap().map(|file| file.unwrap().path()).collect();
@@ -193,6 +196,7 @@ fn looking_changes_nothing() {
     assert!(files() == before);
     let stores = trio.open_all();
     assert_eq!(stores[0].get_latest("/n").unwrap().children().count(), 9);
+    assert!(!unfinished.exists(), "opening removes it");
 }
 
 #[test]

@@ -285,6 +285,44 @@ fn buffers_and_comparisons_have_limits_too() {
     }
 }
 
+/// What is to be removed may be called whatever it likes, since limits change; but what is asked for has to fit.
+#[test]
+fn a_key_that_no_record_can_hold_is_too_large_to_remove() {
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let settings = Store::builder().segment_bytes(64 << 10).value_bytes(4096).transaction_bytes(4096);
+    let store = settings.dir(directory.path()).open().unwrap();
+    let long = |bytes: usize| format!("/{}", "x".repeat(bytes));
+    assert!(matches!(store.delete(long(10_000)), Err(Error::KeyNotFound { .. })));
+    for error in [
+        store.delete(long(70_000)).unwrap_err(),
+        store.remove(long(70_000)).recursive().submit().wait().unwrap_err(),
+        store.remove(long(47_000)).if_value([0; 4000]).send().unwrap_err(),
+        store.txn().delete(long(70_000)).commit().unwrap_err(),
+        store.txn().check(long(70_000)).exists().commit().unwrap_err(),
+    ] {
+        assert!(matches!(error, Error::TooLarge { .. }) && !error.is_retryable(), "{error:?}");
+    }
+    assert!(store.status().problems.is_empty(), "{:?}", store.status().problems);
+}
+
+#[test]
+fn what_is_submitted_beyond_what_may_wait_is_not_done() {
+    let store = Store::builder().queue_bytes(1000).open().unwrap();
+    let writes: Vec<_> = (0..20_000).map(|n| store.put("/n").value(n).submit()).collect();
+    let answers: Vec<_> = writes.into_iter().map(Pending::wait).collect();
+    let done = answers.iter().filter(|answer| answer.is_ok()).count();
+    assert!(
+        answers
+            .iter()
+            .flat_map(|answer| answer.as_ref().err())
+            .all(|error| { matches!(error, Error::Busy) && error.is_retryable() })
+    );
+    assert!(0 < done && done < answers.len(), "{done} done");
+    assert_eq!(store.index().get(), done as u64);
+    store.put("/n").value("again").submit().wait().unwrap();
+    store.set("/n", "whoever waits has no need to come again").unwrap();
+}
+
 #[test]
 fn transactions_are_all_or_nothing() {
     let store = Store::in_memory();

@@ -73,6 +73,19 @@ impl Front {
         None
     }
 
+    /// How many callers were turned away where members call; `None` where there is no such place.
+    #[cfg(feature = "cluster")]
+    pub(super) fn turned_away(&self) -> Option<u64> {
+        let cluster = self.store().cluster()?;
+        Some(cluster.turned_away().iter().map(|one| one.count).sum())
+    }
+
+    #[cfg(not(feature = "cluster"))]
+    #[allow(clippy::unused_self, reason = "with the feature, it knows")]
+    pub(super) fn turned_away(&self) -> Option<u64> {
+        None
+    }
+
     #[cfg(feature = "cluster")]
     fn listed(&self, member: crate::store::MemberInfo) -> Listed {
         let mut client_urls = member.client_urls;

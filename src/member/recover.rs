@@ -80,6 +80,7 @@ impl Survivor {
     pub(crate) fn recover(self, jump: u64) -> Result<Facts, Error> {
         let Self { disk, recovery, identity: Identity { member, .. }, config, hard_state, last, tree, meta } =
             self;
+        recovery.remove_unfinished()?;
         let identity = Identity { cluster: random_cluster(), member };
         let term = last.term.max(hard_state.term);
         // As if one entry had been written: no snapshot that is there already has its name.

@@ -65,11 +65,11 @@ impl Settings {
 
     /// How many bytes of values one write may have, a value to compare with included: so that it fits into a record.
     pub(crate) fn values_bytes_max(&self) -> usize {
-        self.room() - self.key_bytes
+        self.record_bytes_max() - self.key_bytes
     }
 
     /// What one record holds, at least, of what callers bring.
-    fn room(&self) -> usize {
+    pub(crate) fn record_bytes_max(&self) -> usize {
         (self.segment_bytes as usize - OVERHEAD_BYTES).min(crate::codec::ENCODED_BYTES_MAX / 2)
     }
 
@@ -88,7 +88,7 @@ impl Settings {
         {
             return refuse("segment_bytes", "must be a multiple of 4096 from 64 KiB to 1 GiB");
         }
-        let room = self.room();
+        let room = self.record_bytes_max();
         if self.transaction_bytes > room {
             return refuse("transaction_bytes", "does not fit into a segment");
         }

@@ -62,11 +62,8 @@ impl Endpoint {
         told: impl Fn() + Send + Sync + 'static,
     ) -> Result<(Self, Receiver<Event>), NetError> {
         settings.check()?;
+        let address = check(&listener, secret.is_some() || settings.allow_insecure)?;
         let io = |action| move |source| NetError::Io { action, source };
-        let address = listener.local_addr().map_err(io("ask for the listener's address"))?;
-        if secret.is_none() && !settings.allow_insecure && !address.ip().to_canonical().is_loopback() {
-            return Err(NetError::Insecure { address });
-        }
         listener.set_nonblocking(false).map_err(io("prepare the listener"))?;
         let (events, receiver) = crossbeam_channel::bounded(EVENTS_MAX);
         let shared = Arc::new(Shared::new(speaker, secret, settings, events, told));
@@ -204,6 +201,21 @@ impl Endpoint {
     }
 }
 
+/// Where the listener listens, unless others can reach it there and nothing allows that: a secret, or the setting.
+///
+/// # Errors
+///
+/// [`NetError::Insecure`] then, and [`NetError::Io`] when the listener is unusable.
+pub fn check(listener: &TcpListener, may_be_reached: bool) -> Result<SocketAddr, NetError> {
+    let address = listener.local_addr();
+    let address =
+        address.map_err(|source| NetError::Io { action: "ask for the listener's address", source })?;
+    if may_be_reached || address.ip().to_canonical().is_loopback() {
+        return Ok(address);
+    }
+    Err(NetError::Insecure { address })
+}
+
 impl Drop for Endpoint {
     fn drop(&mut self) {
         self.stop();
@@ -240,7 +252,7 @@ fn accept_all(shared: &Arc<Shared>, listener: &TcpListener) {
 fn take_in(shared: &Arc<Shared>, socket: TcpStream, address: SocketAddr) {
     let Some(place) = Place::take(shared) else {
         shared.counters.crowded_out.add(1);
-        return;
+        return turned_away(shared, address, &Failure::RefusedHere(Refusal::Busy));
     };
     let name = "spinney-greet".to_owned();
     let serving = Arc::clone(shared);
@@ -295,14 +307,11 @@ fn serve(shared: &Arc<Shared>, socket: TcpStream, address: SocketAddr, place: Pl
 }
 
 fn turned_away(shared: &Shared, address: SocketAddr, failure: &Failure) {
-    let words = format!("{address}: {failure}");
-    match failure {
-        Failure::RefusedHere(refusal) => shared.counters.refused(*refusal, words),
-        _ => {
-            shared.counters.garbage.add(1);
-            shared.counters.say(words);
-        }
-    }
+    let refusal = match failure {
+        Failure::RefusedHere(refusal) => Some(*refusal),
+        _ => None,
+    };
+    shared.counters.turned_away(refusal, format!("{address}: {failure}"));
 }
 
 /// The peer that a caller is, and which of its connections this is; none for one that is to join.

@@ -58,14 +58,14 @@ mod stats;
 #[cfg(test)]
 mod tests;
 
-pub use endpoint::Endpoint;
+pub use endpoint::{Endpoint, check};
 pub use error::{NetError, Refusal, Unsent};
 pub use event::{Event, Frames, JoinRequest, SessionId};
 pub use join::{JOIN_BYTES_MAX, join};
 pub use queue::{Class, Outgoing, Part};
 pub use secret::Secret;
 pub use settings::{Settings, Speaker};
-pub use stats::{PeerStats, Stats};
+pub use stats::{PeerStats, Stats, TurnedAway};
 
 /// The bytes on the wire, for fuzzing.
 pub mod wire {

@@ -39,8 +39,23 @@ pub struct Stats {
     pub incoming_bytes: usize,
     /// The last refusal or failure, in words.
     pub last_refusal: Option<String>,
+    /// Why callers were turned away, each reason once, in the order in which they first came up.
+    pub turned_away: Vec<TurnedAway>,
     /// Each peer, and each stranger that was here.
     pub peers: BTreeMap<MemberId, PeerStats>,
+}
+
+/// Callers that were turned away for one reason: at most one of these for each [`Refusal`], and one for all that speak
+/// something else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TurnedAway {
+    /// The reason; `None` for those that spoke something else, or broke off, or took too long.
+    pub refusal: Option<Refusal>,
+    /// How many there were.
+    pub count: u64,
+    /// Where the first one called from, and what was wrong with it.
+    pub first: String,
 }
 
 /// What there is to know about one peer.
@@ -60,7 +75,6 @@ pub struct PeerStats {
 pub(super) struct Counters {
     pub(super) accepted: Counter,
     pub(super) crowded_out: Counter,
-    pub(super) garbage: Counter,
     pub(super) dial_failures: Counter,
     pub(super) broken_frames: Counter,
     pub(super) messages_received: Counter,
@@ -73,15 +87,19 @@ pub(super) struct Counters {
 
 #[derive(Debug, Default)]
 struct Words {
-    refused: BTreeMap<Refusal, u64>,
+    turned_away: Vec<TurnedAway>,
     last: Option<String>,
 }
 
 impl Counters {
-    /// Counts a caller that was refused.
-    pub(super) fn refused(&self, refusal: Refusal, words: String) {
+    /// Counts a caller that was refused, or that spoke something else. Of each kind the first is kept in words, so that
+    /// it can be told once, and what many say takes no more room than what one does.
+    pub(super) fn turned_away(&self, refusal: Option<Refusal>, words: String) {
         let mut state = self.words.lock();
-        *state.refused.entry(refusal).or_default() += 1;
+        match state.turned_away.iter_mut().find(|known| known.refusal == refusal) {
+            Some(known) => known.count += 1,
+            None => state.turned_away.push(TurnedAway { refusal, count: 1, first: words.clone() }),
+        }
         state.last = Some(words);
     }
 
@@ -93,11 +111,13 @@ impl Counters {
     /// All but what is known elsewhere.
     pub(super) fn stats(&self) -> Stats {
         let words = self.words.lock();
+        let count = |known: &&TurnedAway| known.count;
+        let by_reason = words.turned_away.iter().filter_map(|known| Some((known.refusal?, known.count)));
         Stats {
             accepted: self.accepted.get(),
             crowded_out: self.crowded_out.get(),
-            garbage: self.garbage.get(),
-            refused: words.refused.clone(),
+            garbage: words.turned_away.iter().find(|known| known.refusal.is_none()).as_ref().map_or(0, count),
+            refused: by_reason.collect(),
             dial_failures: self.dial_failures.get(),
             broken_frames: self.broken_frames.get(),
             messages_received: self.messages_received.get(),
@@ -107,6 +127,7 @@ impl Counters {
             messages_dropped: self.messages_dropped.get(),
             incoming_bytes: 0,
             last_refusal: words.last.clone(),
+            turned_away: words.turned_away.clone(),
             peers: BTreeMap::new(),
         }
     }

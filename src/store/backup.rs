@@ -61,7 +61,7 @@ impl Store {
         Ok(self.member().backup(writer)?.into())
     }
 
-    /// Reads all of a backup and says what it holds.
+    /// Reads all of a backup and says what it holds. [`Store::backup`] has an example.
     ///
     /// # Errors
     ///
@@ -71,7 +71,7 @@ impl Store {
     }
 
     /// Makes a data directory at `path` from a backup; it must be empty or missing. The index jumps ahead by
-    /// [`RESTORE_INDEX_JUMP`], and the store becomes a cluster with a new id.
+    /// [`RESTORE_INDEX_JUMP`], and the store becomes a cluster with a new id. [`Store::backup`] has an example.
     ///
     /// # Errors
     ///
@@ -86,6 +86,16 @@ impl Store {
     /// # Errors
     ///
     /// Those of [`Store::open`].
+    ///
+    /// ```
+    /// # use spinney::Store;
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("data");
+    /// Store::open(&path)?.set("/a", "1")?;
+    /// let info = Store::verify(&path)?;
+    /// assert_eq!((info.files, info.index.get()), (1, 1));
+    /// # Ok::<(), spinney::Error>(())
+    /// ```
     pub fn verify(path: impl AsRef<Path>) -> Result<BackupInfo, Error> {
         Ok(member::verify_directory(path.as_ref())?.into())
     }

@@ -8,6 +8,7 @@ use super::{Builder, Store};
 use crate::entry::Contact;
 use crate::error::Error;
 use crate::member::{Clustered, Head, PeerFacts};
+use crate::net::TurnedAway;
 use crate::raft::{Change, Denied, Granted, Request, Role, Stop};
 use crate::types::{ClusterId, LogIndex, MemberId, Term};
 
@@ -323,6 +324,38 @@ impl Cluster {
     #[must_use]
     pub fn is_removed(&self) -> bool {
         self.head().stopped == Some(Stop::Removed)
+    }
+
+    /// Whether this member's disk has lost what it had said was durable, as far as it has been told: it takes no part any
+    /// more, for good. Wiped, it may join as a new member.
+    #[must_use]
+    pub fn has_lost_data(&self) -> bool {
+        self.head().stopped == Some(Stop::LostData)
+    }
+
+    /// Whom this member has turned away where it listens for others, each reason once: members of other clusters, those that
+    /// do not know the secret, whatever speaks something else. At most one for each [`Refusal`] and one more, whoever calls
+    /// and how often; so each can be told of once.
+    ///
+    /// ```
+    /// use std::{io::Write, net::TcpStream};
+    /// use spinney::Store;
+    ///
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// let store = Store::builder().dir(directory.path()).member("n1").listen("127.0.0.1:0").open()?;
+    /// let cluster = store.cluster().expect("it listens");
+    /// assert!(cluster.turned_away().is_empty());
+    /// let mut stranger = TcpStream::connect(cluster.address()).unwrap();
+    /// stranger.write_all(&[b'?'; 200]).unwrap();
+    /// while cluster.turned_away().is_empty() {}
+    /// assert!(cluster.turned_away()[0].first.ends_with("not the protocol of members"));
+    /// # Ok::<(), spinney::Error>(())
+    /// ```
+    ///
+    /// [`Refusal`]: crate::Refusal
+    #[must_use]
+    pub fn turned_away(&self) -> Vec<TurnedAway> {
+        self.member.turned_away()
     }
 
     /// Tells all where a member is reached.

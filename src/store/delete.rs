@@ -86,6 +86,10 @@ impl<'a> Delete<'a> {
     pub(super) fn operation(self) -> Result<Operation, Error> {
         let Self { store, key, dir, recursive, condition } = self;
         let key = key?;
+        // It may be longer than nodes may be called, since limits change; what asks for it has to fit.
+        let compared = condition.value.as_ref().map_or(0, |value| value.0.len());
+        let room = store.member().settings().record_bytes_max();
+        store.limit("key to remove", key.len() + compared, room, "segment_bytes")?;
         store.limit_values(0, &condition)?;
         let condition = (condition != Condition::default()).then_some(condition);
         if condition.is_some() && (dir || recursive) {

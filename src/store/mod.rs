@@ -87,6 +87,19 @@ impl Store {
     ///
     /// [`Error::Log`] when the directory cannot be used: another handle has it open, it is not a store's, a newer
     /// version wrote it, it is damaged, or the system refused. Nothing is changed then.
+    ///
+    /// ```
+    /// use spinney::{Error, Store, WalError};
+    ///
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("data");
+    /// let store = Store::open(&path)?;
+    /// store.set("/a", "1")?;
+    /// assert!(matches!(Store::open(&path), Err(Error::Log(WalError::InUse { .. }))));
+    /// drop(store);
+    /// assert_eq!(Store::open(&path)?.get("/a")?.text(), Some("1"));
+    /// # Ok::<(), spinney::Error>(())
+    /// ```
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         Self::builder().dir(path).open()
     }
@@ -103,7 +116,7 @@ impl Store {
         Self::builder().open().expect("in memory there is nothing to refuse the defaults")
     }
 
-    /// A store with settings of one's own.
+    /// A store with settings of one's own; see [`Builder`].
     pub fn builder() -> Builder {
         Builder::default()
     }
@@ -124,6 +137,16 @@ impl Store {
     ///
     /// [`Error::KeyNotFound`], naming the first part of the key that is missing; [`Error::NotADirectory`] when the
     /// way leads through a file; [`Error::InvalidKey`].
+    ///
+    /// ```
+    /// let store = spinney::Store::in_memory();
+    /// store.set("/app/port", 8080)?;
+    /// assert_eq!(store.get("/app/port")?.parse(), Some(8080));
+    /// let app = store.get("/app")?;
+    /// assert_eq!(app.children().map(|node| node.name()).collect::<Vec<_>>(), ["port"]);
+    /// assert_eq!(store.get("/none/of/these").unwrap_err().cause(), "/none");
+    /// # Ok::<(), spinney::Error>(())
+    /// ```
     pub fn get(&self, key: impl AsRef<str>) -> Result<Node, Error> {
         let (text, tree) = (key.as_ref(), self.member().tree());
         // Files are called by what is in canonical form and by nothing else: most reads need not look twice.
@@ -195,7 +218,7 @@ impl Store {
         self.put(key).value(value).send()
     }
 
-    /// Begins a write with more to say than [`Store::set`]: conditions, a TTL, a directory.
+    /// Begins a write with more to say than [`Store::set`]: conditions, a TTL, a directory; see [`Put`].
     #[must_use = "nothing is written until it is sent or submitted"]
     pub fn put(&self, key: impl AsRef<str>) -> Put<'_> {
         Put::new(self, key.as_ref())
@@ -254,19 +277,20 @@ impl Store {
         self.remove(key).send()
     }
 
-    /// Begins a removal with more to say than [`Store::delete`]: directories, conditions.
+    /// Begins a removal with more to say than [`Store::delete`]: directories, conditions; see [`Delete`].
     #[must_use = "nothing is removed until it is sent or submitted"]
     pub fn remove(&self, key: impl AsRef<str>) -> Delete<'_> {
         Delete::new(self, key.as_ref())
     }
 
-    /// Begins a transaction: conditions on several keys, then several operations, all of them or none.
+    /// Begins a transaction: conditions on several keys, then several operations, all of them or none; see
+    /// [`Transaction`].
     #[must_use = "nothing is done until it is committed or submitted"]
     pub fn txn(&self) -> Transaction<'_> {
         Transaction::new(self)
     }
 
-    /// Begins a watch of `key`, where nothing needs to be yet.
+    /// Begins a watch of `key`, where nothing needs to be yet; see [`WatchBuilder`] and [`Watch`](crate::Watch).
     #[must_use = "nothing is watched until it is started"]
     pub fn watch(&self, key: impl AsRef<str>) -> WatchBuilder<'_> {
         WatchBuilder::new(self, key.as_ref())
@@ -317,6 +341,17 @@ impl Store {
     /// # Errors
     ///
     /// [`Error::NotSaved`] when the disk would not take it; the log stays as it is.
+    ///
+    /// ```
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("data");
+    /// let store = spinney::Store::open(&path)?;
+    /// store.set("/a", "1")?;
+    /// store.snapshot()?;
+    /// let log = store.status().log.expect("it has a directory");
+    /// assert_eq!(log.saved, log.applied);
+    /// # Ok::<(), spinney::Error>(())
+    /// ```
     pub fn snapshot(&self) -> Result<(), Error> {
         self.member().save()
     }

@@ -35,7 +35,15 @@ pub struct Transaction<'a> {
     command: Result<TransactionCommand, Error>,
 }
 
-/// A condition of a transaction that still has to say what it asks for.
+/// A condition of a transaction that still has to say what it asks for, from [`Transaction::check`].
+///
+/// ```
+/// let store = spinney::Store::in_memory();
+/// let seen = store.set("/a", 3)?.index();
+/// let txn = store.txn().check("/a").at(seen).check("/b").absent().check("/a").exists();
+/// txn.set("/b", "made while nobody touched /a").commit()?;
+/// # Ok::<(), spinney::Error>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "a condition needs to say what it asks for"]
 pub struct CheckBuilder<'a> {

@@ -7,6 +7,20 @@ use crate::types::{Index, Timestamp};
 
 /// All keys at one moment, from [`Store::view`](super::Store::view). Later writes leave it as it is; cloning it
 /// costs nothing.
+///
+/// With its index, a watch goes on where the view ends: nothing is missed in between, and nothing told twice.
+///
+/// ```
+/// let store = spinney::Store::in_memory();
+/// store.set("/app/port", 8080)?;
+/// let view = store.view();
+/// store.delete("/app/port")?;
+/// assert_eq!(view.list("/app")?[0].text(), Some("8080"));
+///
+/// let watch = store.watch("/app").recursive().since(view.index().next()).start()?;
+/// assert_eq!(watch.try_recv().unwrap().change().unwrap().key(), "/app/port");
+/// # Ok::<(), spinney::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct View {
     root: Node,

@@ -9,6 +9,19 @@ use super::segment::Identity;
 /// Why this member's log cannot be used as asked. Never replicated.
 ///
 /// All but [`WalError::NoSpace`] and [`WalError::TooLarge`] want an operator, or at least a reopening.
+///
+/// ```
+/// use spinney::{Error, Store, WalError};
+///
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let path = directory.path();
+/// std::fs::write(path.join("letter.txt"), "dear")?;
+/// match Store::open(path) {
+///     Err(Error::Log(WalError::NotOurs { found, .. })) => assert_eq!(found, "letter.txt"),
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum WalError {
@@ -107,7 +120,7 @@ pub enum WalError {
 
 impl WalError {
     /// An error of the operating system; a full disk has a variant of its own.
-    pub fn io(action: &'static str, path: PathBuf, source: io::Error) -> Self {
+    pub(crate) fn io(action: &'static str, path: PathBuf, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace { path },
             _ => Self::Io { action, path, source },

@@ -35,9 +35,8 @@ impl Drop for FileDisk {
 }
 
 impl FileDisk {
-    /// Opens `directory`, and makes it first when it is missing and `create` says so.
-    ///
-    /// What an interrupted run left half-written is removed.
+    /// Opens `directory`, and makes it first when it is missing and `create` says so. Of what is in it, nothing is
+    /// changed.
     ///
     /// # Errors
     ///
@@ -53,9 +52,7 @@ impl FileDisk {
         let lock = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
         let lock = lock.map_err(|source| WalError::io("open", path.clone(), source))?;
         claim(lock.try_lock(), &directory, path)?;
-        let disk = Self { directory, writable: true, lock: Some(lock) };
-        disk.remove_unfinished()?;
-        Ok(disk)
+        Ok(Self { directory, writable: true, lock: Some(lock) })
     }
 
     /// Opens `directory` to look at it. Nothing is written, not even to its lock, but nobody may have it open
@@ -77,14 +74,6 @@ impl FileDisk {
             Err(source) => return Err(WalError::io("open", path, source)),
         };
         Ok(Self { directory, writable: false, lock })
-    }
-
-    fn remove_unfinished(&self) -> Result<(), WalError> {
-        for name in list(&self.directory)?.iter().filter(|name| is_unfinished(name)) {
-            let path = self.path(name);
-            fs::remove_file(&path).map_err(|source| WalError::io("remove", path, source))?;
-        }
-        Ok(())
     }
 
     fn check_writable(&self) -> io::Result<()> {
@@ -168,7 +157,7 @@ fn check_ours(directory: &Path) -> Result<(), WalError> {
 }
 
 /// Whether the name is one that we give to a file until it is complete.
-fn is_unfinished(name: &str) -> bool {
+pub(super) fn is_unfinished(name: &str) -> bool {
     name.strip_suffix(super::UNFINISHED)
         .map(|name| name.strip_suffix(super::RECEIVED).unwrap_or(name))
         .is_some_and(|name| segment::sequence_of(name).is_some() || snapshot::index_of(name).is_some())

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::disk::{Disk, Files, Region};
 use super::error::WalError;
+use super::files::is_unfinished;
 use super::log::{Parts, Wal, WalSettings};
 use super::scan::{Found, Segment, Segments, scan};
 use super::segment::{EmptySegment, Header, Identity, Position, RECORDS_START, name_of};
@@ -163,6 +164,16 @@ impl Recovery {
         self.segments.headers[(sequence - first) as usize]
     }
 
+    /// Removes the files that an interrupted run has left half-made: once it is known that the log can be used.
+    ///
+    /// # Errors
+    ///
+    /// Those of the disk.
+    pub fn remove_unfinished(&self) -> Result<(), WalError> {
+        let names = self.files.names()?;
+        names.iter().filter(|name| is_unfinished(name)).try_for_each(|name| self.files.remove(name))
+    }
+
     /// Cuts what a torn write left, makes what was recovered durable, and opens the log for writing.
     ///
     /// Interrupted at any point, it leaves a log that recovers to the same.
@@ -177,6 +188,7 @@ impl Recovery {
         let maker = Maker::new(self.files.clone(), found.active.identity, settings);
         // A run that was interrupted may have named a file without making the name durable.
         self.files.sync_directory()?;
+        self.remove_unfinished()?;
         self.remove_replaced()?;
         self.repair_headers()?;
         let spares = self.keep_spares(found, maker.segment_bytes)?;
@@ -253,6 +265,7 @@ impl Recovery {
         if let (Some(_), Some(first)) = (&self.found, self.segments.headers.first()) {
             return Err(WalError::LogExists { path: self.files.path(&name_of(first.sequence)) });
         }
+        self.remove_unfinished()?;
         for header in self.segments.headers.iter().rev() {
             self.files.remove(&name_of(header.sequence))?;
         }

@@ -248,9 +248,7 @@ impl SimulatedDisk {
         state.names.values().map(|id| state.files[id].present.len() as u64).sum()
     }
 
-    /// What a new process finds: all faults end, and unfinished files are removed, as [`FileDisk::open`] does.
-    ///
-    /// [`FileDisk::open`]: super::FileDisk::open
+    /// What a new process finds once it has opened the log: all faults end, and unfinished files are removed.
     pub fn restart(&self) {
         let mut state = self.0.lock();
         state.faults = Faults::default();

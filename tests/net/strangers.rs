@@ -152,6 +152,10 @@ fn garbage_scanners_and_the_slow_do_no_harm() {
                 || ended.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset)
         );
     }
+    // However many they were, the first of a kind is told of.
+    let told = one.endpoint.stats().turned_away;
+    assert!(told.len() == 2 && told.iter().all(|one| one.first.starts_with("127.0.0.1:")), "{told:?}");
+    assert_eq!((told[0].refusal, told[1].refusal), (None, Some(Refusal::Busy)));
     // All that time the two were connected, and a newcomer gets in.
     assert_eq!((one.session(2), two.session(1)), (before.peers[&id(2)].session, two.session(1)));
     let three = Member::start(3);

@@ -5,6 +5,7 @@ pub(super) mod listen;
 mod peers;
 pub(super) mod plan;
 
+use std::fmt;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use crate::cli::commands::recover::describe;
 use crate::cli::failure::{Failure, explain};
 use crate::error::Error;
 use crate::http::Server;
-use crate::net::NetError;
+use crate::net::{NetError, Refusal, TurnedAway};
 use crate::store::{Cluster, Status, Store};
 use crate::wal::WalError;
 use plan::Plan;
@@ -64,15 +65,17 @@ pub(super) fn run(serve: &Serve, notes: &[String]) -> Result<(), Failure> {
     waiting.block_on(async {
         tokio::select! {
             () = signals => {}
-            () = until_removed(store.cluster()) => log("removed from the cluster: taking no more requests, answering those under way"),
+            why = until_expelled(store.cluster()) => log(&format!(
+                "this member has {why}: taking no more requests, answering those under way"
+            )),
         }
     });
     running.stop();
-    let (index, is_removed) = (store.index(), store.cluster().is_some_and(|cluster| cluster.is_removed()));
+    let (index, expelled) = (store.index(), store.cluster().and_then(|cluster| Expelled::of(&cluster)));
     drop(store);
-    if is_removed {
+    if let Some(why) = expelled {
         return Err(Failure::plain(format_args!(
-            "member {} has been removed from its cluster for good; without {}, it may join as a new one",
+            "member {} has {why}; without {}, it may join as a new one, with --initial-cluster-state existing",
             plan.name,
             plan.data_dir.display()
         )));
@@ -108,14 +111,57 @@ pub(super) fn until_signal() -> Result<impl Future<Output = ()>, Failure> {
     })
 }
 
-/// How often a member asks itself whether it was removed.
-const REMOVED_INTERVAL: Duration = Duration::from_millis(250);
+/// How often a member asks itself whether it still is one, and whom it has turned away.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Is over when this member has been removed from its cluster.
-async fn until_removed(cluster: Option<Cluster>) {
+/// Why a member takes no part any more.
+#[derive(Clone, Copy)]
+enum Expelled {
+    Removed,
+    LostData,
+}
+
+impl Expelled {
+    fn of(cluster: &Cluster) -> Option<Self> {
+        let removed = cluster.is_removed().then_some(Self::Removed);
+        removed.or_else(|| cluster.has_lost_data().then_some(Self::LostData))
+    }
+}
+
+impl fmt::Display for Expelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Removed => "been removed from its cluster for good",
+            Self::LostData => "lost data that its cluster counts on",
+        })
+    }
+}
+
+/// Is over when this member takes no part in its cluster any more. Tells meanwhile of those whom it turns away.
+async fn until_expelled(cluster: Option<Cluster>) -> Expelled {
     let Some(cluster) = cluster else { return std::future::pending().await };
-    while !cluster.is_removed() {
-        tokio::time::sleep(REMOVED_INTERVAL).await;
+    let mut told = 0;
+    loop {
+        let turned_away = cluster.turned_away();
+        for one in &turned_away[told..] {
+            tell_of(one);
+        }
+        told = turned_away.len();
+        if let Some(why) = Expelled::of(&cluster) {
+            return why;
+        }
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+}
+
+/// Tells of the first that was turned away for a reason, once.
+fn tell_of(turned_away: &TurnedAway) {
+    // Two members that call each other at the same moment: one connection is enough, and nothing is wrong.
+    if turned_away.refusal != Some(Refusal::OldSession) {
+        log(&format!(
+            "turned away a caller, {}; others for this reason are only counted, in /metrics",
+            turned_away.first
+        ));
     }
 }
 

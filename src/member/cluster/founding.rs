@@ -40,6 +40,8 @@ pub(super) fn open(
     let listener = listen(cluster)?;
     let contact = contact(cluster, &listener)?;
     let secret = cluster.secret.as_deref().map(Secret::new).transpose()?;
+    // Before anybody is asked for admission: who is let in and cannot listen is a member that never comes.
+    net::check(&listener, secret.is_some() || cluster.allow_insecure)?;
     let known = Recovery::scan(Arc::clone(&disk))?.identity();
     let (identity, founding) = match known {
         Some(identity) => (identity, founders(cluster, &contact).1),
@@ -184,7 +186,6 @@ fn start(
     let (endpoint, peers) =
         Endpoint::start(listener, speaker, secret, net_settings(cluster), move || told.look())?;
 
-    let address = endpoint.local_addr();
     let endpoint = Arc::new(endpoint);
     let is_alone = replica.raft().config().is_alone(identity.member);
     let mut threads = Vec::new();
@@ -197,7 +198,7 @@ fn start(
         replica,
         clock,
         events: heard,
-        endpoint,
+        endpoint: Arc::clone(&endpoint),
         peers,
         hands,
         bell,
@@ -227,7 +228,7 @@ fn start(
         queued,
         picture,
         callbacks: Arc::new(Callbacks::default()),
-        address,
+        endpoint,
         request_timeout: cluster.request_timeout,
         threads: Mutex::new(threads),
     });

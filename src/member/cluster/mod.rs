@@ -49,6 +49,7 @@ use crate::codec;
 #[cfg(feature = "http")]
 use crate::entry::EntryId;
 use crate::error::Error;
+use crate::net::{Endpoint, TurnedAway};
 use crate::raft::{Denied, Granted, Request};
 use crate::replica::{Captured, State};
 use crate::tree::{Command, Tree};
@@ -89,7 +90,7 @@ pub(crate) struct Clustered {
     queued: Arc<AtomicUsize>,
     picture: Arc<Picture>,
     callbacks: Arc<Callbacks>,
-    address: SocketAddr,
+    endpoint: Arc<Endpoint>,
     request_timeout: Duration,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -239,7 +240,12 @@ impl Clustered {
 
     /// Where it listens for peers.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.endpoint.local_addr()
+    }
+
+    /// Whom it has turned away there.
+    pub(crate) fn turned_away(&self) -> Vec<TurnedAway> {
+        self.endpoint.stats().turned_away
     }
 
     /// How long this leader has led, or nobody has, as far as is known here.

@@ -138,9 +138,13 @@ fn what_was_left_half_made_is_removed() {
     }
     fs::write(directory.path().join("lock"), "").unwrap();
     FileDisk::open_read_only(directory.path()).unwrap();
-    assert_eq!(names(&directory).len(), 3);
-    open(&directory).unwrap();
-    assert_eq!(names(&directory), ["lock"]);
+    let disk = open(&directory).unwrap();
+    assert_eq!(names(&directory).len(), 3, "nothing is removed before the log is known to be whole");
+    Wal::create(Arc::clone(&disk), SETTINGS, IDENTITY, None).unwrap();
+    assert_eq!(names(&directory), ["0000000000000001.wal", "lock"]);
+    fs::write(directory.path().join("0000000000000007.wal.tmp"), "half").unwrap();
+    Recovery::scan(disk).unwrap().into_wal(SETTINGS).unwrap();
+    assert_eq!(names(&directory), ["0000000000000001.wal", "lock"]);
 }
 
 #[test]
