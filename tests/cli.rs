@@ -15,6 +15,8 @@ mod servers;
 mod serving;
 #[path = "cli/session.rs"]
 mod session;
+#[path = "cli/terminal.rs"]
+mod terminal;
 #[path = "cli/tls.rs"]
 mod tls;
 #[path = "cli/watching.rs"]

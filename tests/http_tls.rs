@@ -127,12 +127,15 @@ fn what_is_wrong_with_a_file_is_said() {
     let other = authority.file("other.key", &other_key.serialize_pem());
     let empty = authority.file("empty", "");
     let missing = authority.directory.path().join("missing");
+    let locked = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    let locked = authority.file("locked", locked);
     for (outcome, named) in [
         (Tls::new(&missing, &key), "missing"),
         (Tls::new(&certificate, &missing), "missing"),
-        (Tls::new(&empty, &key), "empty"),
-        (Tls::new(&certificate, &empty), "empty"),
-        (Tls::new(&certificate, &other), "server.crt"),
+        (Tls::new(&empty, &key), "empty: it holds no certificate"),
+        (Tls::new(&certificate, &empty), "empty: it holds no private key"),
+        (Tls::new(&certificate, &locked), "locked: its private key is encrypted"),
+        (Tls::new(&certificate, &other), "other.key: it is not the key of the certificate in "),
         (Tls::with_client_auth(&certificate, &key, &empty), "empty"),
     ] {
         let error = outcome.unwrap_err().to_string();

@@ -19,10 +19,12 @@ mod proxy;
 mod serve;
 mod session;
 
+use std::env;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _};
 
@@ -48,7 +50,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn execute(words: impl Iterator<Item = OsString>) -> Result<(), Failure> {
-    let mut program = serve::foreign::define(Arguments::command());
+    let mut program = without_empty_variables(serve::foreign::define(Arguments::command()));
     program.build();
     match words::read(&program, words) {
         Words::Help(path) => help(&mut program, &path),
@@ -62,7 +64,7 @@ fn execute(words: impl Iterator<Item = OsString>) -> Result<(), Failure> {
         Words::Wrong { path, what } => Err(wrong_usage(&mut program, &path, &what)),
         Words::Run { path, words } => match program.try_get_matches_from_mut(words) {
             Ok(matches) => {
-                let notes = matches.subcommand_matches("serve").map(serve::foreign::review);
+                let notes = matches.subcommand_matches("serve").map(|flags| notes(&program, flags));
                 let arguments = Arguments::from_arg_matches(&matches);
                 let arguments = arguments.map_err(|error| Failure::plain(error.render()))?;
                 dispatch(arguments, &notes.transpose()?.unwrap_or_default())
@@ -70,6 +72,23 @@ fn execute(words: impl Iterator<Item = OsString>) -> Result<(), Failure> {
             Err(error) => Err(refused(&mut program, &path, &error)),
         },
     }
+}
+
+/// A variable that is empty is as good as none, as for etcd and etcdctl.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty = |arg: &clap::Arg| {
+        let value = arg.get_env().and_then(env::var_os);
+        value.is_some_and(|value| value.is_empty())
+    };
+    let command = command.mut_args(|arg| if is_empty(&arg) { arg.env(Resettable::Reset) } else { arg });
+    command.mut_subcommands(without_empty_variables)
+}
+
+/// What a server has to say of the flags and variables that it was given.
+fn notes(program: &clap::Command, flags: &clap::ArgMatches) -> Result<Vec<String>, Failure> {
+    let mut notes = serve::foreign::review(flags)?;
+    notes.extend(program.find_subcommand("serve").map(serve::foreign::unknown_variables).unwrap_or_default());
+    Ok(notes)
 }
 
 /// Runs the command; `notes` are for a server to begin with.
@@ -138,6 +157,9 @@ fn refused(program: &mut clap::Command, path: &[String], error: &clap::Error) ->
         return Failure::plain(error.render().to_string().trim_end());
     };
     if error.kind() == ErrorKind::UnknownArgument {
+        if !argument.starts_with('-') {
+            return Failure::plain(format_args!("unexpected argument: {argument}; see --help"));
+        }
         let name = argument.trim_start_matches('-');
         let meant = context(ContextKind::SuggestedArg);
         let meant = meant.map_or_else(|| "see --help".to_owned(), |flag| format!("did you mean {flag}?"));

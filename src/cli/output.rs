@@ -54,6 +54,11 @@ pub(crate) fn show(out: &mut impl Write, answer: &Answer, format: &Format) -> io
     }
 }
 
+/// `number` of something.
+pub(crate) fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
 /// `value` as Go's standard library writes JSON.
 pub(crate) fn json(value: &impl Serialize) -> String {
     let mut text = Vec::new();

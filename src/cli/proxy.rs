@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tokio::runtime::Builder;
 
-use super::args::Proxy;
+use super::args::{Proxy, named};
 use super::failure::Failure;
 use super::serve::listen::{self, Url};
 use super::serve::plan::{tls, urls};
-use super::serve::{log, runtime, until_signal};
+use super::serve::{cannot_serve, log, runtime, until_signal};
 use super::session::Session;
 use crate::http::{ProxySettings, Trust, parse_url, run_proxy};
 
@@ -31,10 +31,6 @@ pub(super) fn run(session: &Session, proxy: &Proxy) -> Result<(), Failure> {
     })?;
     log("stopped");
     Ok(())
-}
-
-fn cannot_serve(error: &io::Error) -> Failure {
-    Failure::plain(format_args!("cannot serve: {error}"))
 }
 
 fn settings(session: &Session, proxy: &Proxy, listen: &[Url]) -> Result<ProxySettings, Failure> {
@@ -70,12 +66,13 @@ fn settings(session: &Session, proxy: &Proxy, listen: &[Url]) -> Result<ProxySet
 /// How members at https:// URLs are spoken to.
 fn trust(session: &Session, proxy: &Proxy) -> Result<Option<Trust>, Failure> {
     let Some(authorities) = session.ca_file() else { return Ok(None) };
-    let own = match (&proxy.tls.cert_file, &proxy.tls.key_file) {
-        (Some(certificate), Some(key)) => Some((certificate.as_path(), key.as_path())),
+    let own = match (named(&proxy.tls.cert_file), named(&proxy.tls.key_file)) {
+        (Some(certificate), Some(key)) => Some((certificate, key)),
         (None, None) => None,
         (Some(_), None) => return Err(Failure::plain("--cert-file needs --key-file")),
         (None, Some(_)) => return Err(Failure::plain("--key-file needs --cert-file")),
     };
-    let trust = Trust::new(authorities, own);
+    let own = own.as_ref().map(|(certificate, key)| (certificate.as_path(), key.as_path()));
+    let trust = Trust::new(&authorities, own);
     trust.map(Some).map_err(|error| Failure::plain(format_args!("--ca-file: {error}")))
 }

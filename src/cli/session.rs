@@ -2,9 +2,9 @@
 
 use std::ffi::OsString;
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::args::Global;
+use super::args::{Global, named};
 use super::client::{ClientError, Cluster, Credentials, Deadline, Endpoint, TlsFiles, Transport};
 use super::failure::{Failure, exit};
 use super::output::Format;
@@ -62,10 +62,8 @@ impl Session {
 
     /// How to reach servers, without saying who asks.
     pub(crate) fn transport(&self) -> Result<Transport, Failure> {
-        // An empty word is as good as none, as for etcdctl.
-        let file = |path: &Option<PathBuf>| path.clone().filter(|path| !path.as_os_str().is_empty());
         let Global { ca_file, cert_file, key_file, timeout, total_timeout, .. } = &self.global;
-        let files = TlsFiles { ca: file(ca_file), certificate: file(cert_file), key: file(key_file) };
+        let files = TlsFiles { ca: named(ca_file), certificate: named(cert_file), key: named(key_file) };
         Transport::new(&files, *timeout, *total_timeout).map_err(Failure::plain)
     }
 
@@ -86,8 +84,8 @@ impl Session {
     }
 
     /// The certificates of whom to trust, if that was said.
-    pub(crate) fn ca_file(&self) -> Option<&Path> {
-        self.global.ca_file.as_deref().filter(|path| !path.as_os_str().is_empty())
+    pub(crate) fn ca_file(&self) -> Option<PathBuf> {
+        named(&self.global.ca_file)
     }
 
     /// The URLs of servers that were named, if any were.
@@ -150,15 +148,14 @@ pub(crate) fn ask_password(prompt: &str) -> io::Result<String> {
     let mut out = io::stdout();
     write!(out, "{prompt}")?;
     out.flush()?;
-    let password = if io::stdin().is_terminal() {
-        rpassword::read_password()?
-    } else {
-        let mut line = String::new();
-        io::stdin().lock().read_line(&mut line)?;
-        line.trim_end_matches(['\r', '\n']).to_owned()
-    };
+    if io::stdin().is_terminal() {
+        // The end of the line is seen.
+        return rpassword::read_password();
+    }
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line)?;
     writeln!(out)?;
-    Ok(password)
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// The key, which every command about keys needs.

@@ -57,9 +57,13 @@ mod url;
 pub use cors::Cors;
 pub use limits::Limits;
 #[cfg(feature = "cli")]
+pub(crate) use moment::rfc3339;
+#[cfg(feature = "cli")]
 pub(crate) use peer_urls::peer_urls;
 #[cfg(feature = "cli")]
 pub(crate) use proxy::{ProxySettings, Trust, parse_url, run as run_proxy};
 pub use server::{Running, Server, Stopper};
 #[cfg(feature = "tls")]
 pub use tls::Tls;
+#[cfg(feature = "cli")]
+pub(crate) use tls::is_encrypted;

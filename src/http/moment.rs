@@ -7,7 +7,7 @@ use crate::types::Timestamp;
 const DAY_SECONDS: u64 = 24 * 3600;
 
 /// Adds `moment`, such as `2013-12-04T12:01:21.874Z`.
-pub(super) fn rfc3339(out: &mut Vec<u8>, moment: Timestamp) {
+pub(crate) fn rfc3339(out: &mut Vec<u8>, moment: Timestamp) {
     let (seconds, millis) = (moment.get() / 1000, moment.get() % 1000);
     let (year, month, day) = date(seconds / DAY_SECONDS);
     let second = seconds % DAY_SECONDS;

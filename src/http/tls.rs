@@ -10,7 +10,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
-use tokio_rustls::rustls::{RootCertStore, ServerConfig};
+use tokio_rustls::rustls::{Error, RootCertStore, ServerConfig};
 
 /// How a listener speaks TLS, for [`Server::listen_tls`](super::Server::listen_tls). Versions 1.2 and 1.3.
 #[derive(Clone)]
@@ -63,9 +63,9 @@ impl Tls {
                 builder.with_client_cert_verifier(verifier.map_err(|error| unusable(path, error))?)
             }
         };
-        let key = PrivateKeyDer::from_pem_file(key_file).map_err(|error| unreadable(key_file, error))?;
-        let chain = certificates(cert_file)?;
-        let mut config = builder.with_single_cert(chain, key).map_err(|error| unusable(cert_file, error))?;
+        let (chain, key) = (certificates(cert_file)?, private_key(key_file)?);
+        let config = builder.with_single_cert(chain, key);
+        let mut config = config.map_err(|error| mismatched(cert_file, key_file, error))?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self(TlsAcceptor::from(Arc::new(config))))
     }
@@ -86,7 +86,34 @@ pub(super) fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static
     Ok(certificates)
 }
 
-pub(super) fn unreadable(path: &Path, error: pem::Error) -> io::Error {
+/// The key in a file.
+pub(super) fn private_key(path: &Path) -> io::Result<PrivateKeyDer<'static>> {
+    PrivateKeyDer::from_pem_file(path).map_err(|error| match error {
+        pem::Error::NoItemsFound if std::fs::read(path).is_ok_and(|text| is_encrypted(&text)) => {
+            unusable(path, "its private key is encrypted")
+        }
+        pem::Error::NoItemsFound => unusable(path, "it holds no private key"),
+        error => unreadable(path, error),
+    })
+}
+
+/// Whether a text in PEM has a private key that only a password opens.
+pub(crate) fn is_encrypted(text: &[u8]) -> bool {
+    let lines = String::from_utf8_lossy(text);
+    lines.contains("BEGIN ENCRYPTED PRIVATE KEY") || lines.contains("Proc-Type: 4,ENCRYPTED")
+}
+
+/// Why a certificate and a key cannot be used together.
+pub(super) fn mismatched(certificate: &Path, key: &Path, error: Error) -> io::Error {
+    match error {
+        Error::InconsistentKeys(_) => {
+            unusable(key, format_args!("it is not the key of the certificate in {}", certificate.display()))
+        }
+        error => unusable(certificate, error),
+    }
+}
+
+fn unreadable(path: &Path, error: pem::Error) -> io::Error {
     match error {
         pem::Error::Io(error) => {
             io::Error::new(error.kind(), format!("cannot read {}: {error}", path.display()))

@@ -111,6 +111,10 @@ fn an_import_is_one_transaction() {
 
     let done = good(&server, &["import", "--yes", "/app", file]);
     assert_eq!(done, format!("{diff}3 changes made; the index is {}\n", index + 4));
+    fs::write(file, "port = 9091\n").unwrap();
+    let done = good(&server, &["import", "--yes", "/app", file]);
+    assert!(done.ends_with(&format!("\n1 change made; the index is {}\n", index + 5)), "{done}");
+    fs::write(file, "port = 9090\nname = 'oak'\n[cache]\nsize = 5\n").unwrap();
     assert_eq!(good(&server, &["ls", "--sort", "-r", "-p", "/app"]).lines().count(), 7);
 
     good(&server, &["set", "--ttl", "1000", "/app/lease", "me"]);
@@ -126,6 +130,23 @@ fn an_import_is_one_transaction() {
     let (code, out, err) = on(&server, &["export", "/app"]);
     assert!(code == 0 && !out.contains("lease"), "{out}");
     assert_eq!(err, "left out 1 that expire; --with-ttl keeps their values\n");
+}
+
+#[test]
+fn an_import_that_is_too_much_for_one_transaction_is_told_what_to_do() {
+    let server = Server::spinney(&[]);
+    let value = "x".repeat(1_000_000);
+    let text =
+        format!(r#"{{"1": "{value}", "2": "{value}", "3": "{value}", "4": "{value}", "5": "{value}"}}"#);
+    let words = ["--endpoints", &server.url, "import", "--yes", "/big", "-"];
+    let (code, _, err) = run(spinney(), &words, &text);
+    assert_eq!(code, 4, "{err}");
+    assert!(err.contains("transaction of 50") && err.contains("nothing was changed"), "{err}");
+    assert!(err.contains("--one-by-one makes the changes one after the other"), "{err}");
+    assert!(server.request("GET", "/v2/keys/big", "").contains("404 Not Found"));
+    let (code, out, err) = run(spinney(), &[&words[..], &["--one-by-one"]].concat(), &text);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert_eq!(good(&server, &["ls", "/big"]).lines().count(), 5);
 }
 
 #[test]
@@ -268,7 +289,26 @@ fn backup_copies_a_data_directory() {
         run(spinney(), &["backup", "--data-dir", "/nonexistent", "--backup-dir", "/tmp/x"], "");
     assert_eq!(code, 1, "{err}");
     let (code, _, err) = run(spinney(), &["backup"], "");
-    assert!(code == 1 && err.contains("--data-dir"), "{err}");
+    assert_eq!((code, err.as_str()), (1, "which directory? Please use --data-dir\n"));
+    let words = ["backup", "--data-dir", data.to_str().unwrap()];
+    let (code, _, err) = run(spinney(), &words, "");
+    assert_eq!((code, err.as_str()), (1, "which directory? Please use --backup-dir\n"));
+}
+
+#[test]
+fn a_directory_of_etcds_is_told_of() {
+    let scratch = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    fs::create_dir_all(scratch.path().join("etcd/member/snap")).unwrap();
+    let (etcd, copy) = (scratch.path().join("etcd"), scratch.path().join("copy"));
+    let (etcd, copy) = (etcd.to_str().unwrap(), copy.to_str().unwrap());
+    for words in
+        [&["backup", "--data-dir", etcd, "--backup-dir", copy][..], &["export", "--data-dir", etcd, "/"]]
+    {
+        let (code, out, err) = run(spinney(), words, "");
+        assert_eq!((code, out.as_str()), (1, ""));
+        assert!(err.contains("is a data directory of etcd's, which cannot be read"), "{words:?}: {err}");
+    }
+    assert!(!scratch.path().join("copy").exists());
 }
 
 #[test]
@@ -283,12 +323,25 @@ fn every_command_has_help_with_an_example() {
         for words in [&[name, "--help"], &["help", name]] {
             let (code, help, err) = run(spinney(), words, "");
             assert_eq!((code, err.as_str()), (0, ""));
-            assert!(help.contains("Usage:") && help.contains("Examples:\n  "), "{help}");
+            assert!(help.contains("Usage:"), "{help}");
             assert!(!help.contains('\u{1b}'), "colours are for terminals");
+            assert_can_be_copied(&help);
         }
     }
     let (code, out, _) = run(spinney(), &["--version"], "");
     assert_eq!((code, out), (0, format!("spinney version: {}\nAPI version: 2\n", env!("CARGO_PKG_VERSION"))));
+}
+
+/// Examples are broken where a shell allows it, and nowhere else.
+fn assert_can_be_copied(help: &str) {
+    let examples = help.split("Examples:\n").nth(1).unwrap_or_else(|| panic!("no examples: {help}"));
+    let mut goes_on = false;
+    for line in examples.lines().take_while(|line| !line.is_empty()) {
+        let begins = ["  spinney ", "  source "].iter().any(|start| line.starts_with(start));
+        assert!(line.len() <= 80 && begins != goes_on, "{line}");
+        goes_on = line.ends_with('\\');
+    }
+    assert!(!goes_on, "{examples}");
 }
 
 #[test]
@@ -309,6 +362,14 @@ fn wrong_usage_shows_what_would_be_right() {
             out.starts_with(&format!("Incorrect Usage{what}")) && out.contains(usage),
             "{words:?}: {out}"
         );
+    }
+}
+
+#[test]
+fn what_is_too_much_is_named() {
+    for words in [&["tree", "/a", "/b"][..], &["export", "/a", "/b"], &["serve", "/b"]] {
+        let (code, out, err) = run(spinney(), words, "");
+        assert_eq!((code, out.as_str(), err.as_str()), (1, "", "unexpected argument: /b; see --help\n"));
     }
 }
 
@@ -337,6 +398,16 @@ fn variables_of_etcdctl_are_heeded() {
     for flag in ["--peers", "-C", "--endpoint"] {
         assert_eq!(run(spinney(), &[flag, &server.url, "get", "/other"], "").1, "x\n");
     }
+    // What is empty is as good as missing.
+    let mut command = spinney();
+    command.env("ETCDCTL_PEERS", &server.url);
+    for name in ["ENDPOINTS", "USERNAME", "CA_FILE", "CERT_FILE", "KEY_FILE", "DISCOVERY_SRV"] {
+        command.env(format!("ETCDCTL_{name}"), "");
+    }
+    assert_eq!(run(command, &["get", "/other"], ""), (0, "x\n".to_owned(), String::new()));
+    let empty = ["--ca-file", "", "--cert-file=", "--key-file=", "--endpoints", &server.url, "get", "/other"];
+    assert_eq!(run(spinney(), &empty, ""), (0, "x\n".to_owned(), String::new()));
+
     let both = format!("http://127.0.0.1:1,{}", server.url);
     assert_eq!(
         run(spinney(), &["--no-sync", "--endpoints", &both, "get", "/other"], "").1,

@@ -65,7 +65,7 @@ fn kill_minus_9_loses_nothing() {
 
 #[test]
 fn contradictory_and_unsupported_flags_are_explained() {
-    let contradictions: [(&[&str], &str); 26] = [
+    let contradictions: [(&[&str], &str); 32] = [
         (&["--listen-client-urls", "localhost:2379"], "should begin with http:// or https://"),
         (&["--listen-client-urls", "http://localhost"], "should have a port"),
         (&["--listen-client-urls", "http://0.0.0.0:0"], "--advertise-client-urls"),
@@ -108,6 +108,12 @@ fn contradictory_and_unsupported_flags_are_explained() {
         (&["--wal-dir", "x"], "a part of the data directory"),
         (&["--cors", "nonsense"], "--cors"),
         (&["--data-dri", "x"], "did you mean --data-dir?"),
+        (&["--listen-client-urls", "https://localhost:0", "--cert-file=/none", "--key-file=/none"], "/none"),
+        (&["--cert-file=", "--key-file=a"], "--key-file needs --cert-file"),
+        (&["--ca-file", "a"], "--trusted-ca-file"),
+        (&["--client-cert-allowed-hostname", "a"], "every certificate of --trusted-ca-file's is let in"),
+        (&["--peer-crl-file", "a"], "prove who they are with --peer-secret-file"),
+        (&["--proxy", "on"], "`spinney proxy` is one"),
     ];
     for (flags, why) in contradictions {
         let said = refused(flags);
@@ -123,6 +129,68 @@ fn flags_without_meaning_here_are_noted() {
         "{said}"
     );
     assert!(said.contains("note: --enable-v2 changes nothing"), "{said}");
+}
+
+/// Every flag of etcd 3.4's, with the value that it has there when nobody says anything.
+const ETCD_FLAGS: &str = "\
+    --advertise-client-urls=http://localhost:2379 --auth-token=simple --auth-token-ttl=300 --auto-compaction-mode=periodic \
+    --auto-compaction-retention=0 --auto-tls=false --backend-batch-interval=0s --backend-batch-limit=0 --bcrypt-cost=10 \
+    --cert-file= --cipher-suites= --client-cert-allowed-hostname= --client-cert-auth=false --client-crl-file= --cors=* \
+    --debug=false --discovery= --discovery-fallback=proxy --discovery-proxy= --discovery-srv= --discovery-srv-name= \
+    --election-timeout=1000 --enable-pprof=false --enable-v2=false --experimental-backend-bbolt-freelist-type=array \
+    --experimental-compaction-batch-limit=1000 --experimental-corrupt-check-time=0s \
+    --experimental-enable-lease-checkpoint=false --experimental-enable-v2v3= --experimental-initial-corrupt-check=false \
+    --experimental-peer-skip-client-san-verification=false --experimental-warning-apply-duration=100ms \
+    --experimental-watch-progress-notify-interval=10m --force-new-cluster=false --grpc-keepalive-interval=2h \
+    --grpc-keepalive-min-time=5s --grpc-keepalive-timeout=20s --heartbeat-interval=100 --host-whitelist=* \
+    --initial-advertise-peer-urls=http://localhost:2380 --initial-cluster=default=http://localhost:2380 \
+    --initial-cluster-state=new --initial-cluster-token=etcd-cluster --initial-election-tick-advance=true --key-file= \
+    --listen-client-urls=http://localhost:0 --listen-metrics-urls= --listen-peer-urls=http://localhost:0 --log-level=info \
+    --log-outputs=default --log-package-levels= --logger=capnslog --max-concurrent-streams=4294967295 \
+    --max-request-bytes=1572864 --max-snapshots=5 --max-txn-ops=128 --max-wals=5 --metrics=basic --name=default \
+    --peer-auto-tls=false --peer-cert-allowed-cn= --peer-cert-allowed-hostname= --peer-cert-file= \
+    --peer-client-cert-auth=false --peer-crl-file= --peer-key-file= --peer-trusted-ca-file= --pre-vote=false --proxy=off \
+    --proxy-dial-timeout=1000 --proxy-failure-wait=5000 --proxy-read-timeout=0 --proxy-refresh-interval=30000 \
+    --proxy-write-timeout=5000 --quota-backend-bytes=0 --snapshot-count=100000 --strict-reconfig-check=true \
+    --trusted-ca-file= --wal-dir=";
+
+#[test]
+fn etcds_flags_are_known_and_ask_for_nothing_as_etcd_has_them() {
+    let flags: Vec<_> = ETCD_FLAGS.split(' ').collect();
+    let server = Server::spinney(&flags);
+    assert!(server.request("GET", "/version", "").contains("etcdserver"));
+    server.signal("TERM");
+    assert_eq!(server.wait().0.code(), Some(0));
+
+    let Some(etcd) = installed("etcd") else { return skipped("etcd") };
+    let help = Command::new(etcd).arg("--help").output().unwrap();
+    let help = String::from_utf8([help.stdout, help.stderr].concat()).unwrap();
+    let named = help.lines().filter_map(|line| line.trim_start().strip_prefix("--")?.split(' ').next());
+    let unknown: Vec<_> = named
+        .filter(|name| {
+            *name != "data-dir" && !flags.iter().any(|flag| flag[2..].split('=').next() == Some(name))
+        })
+        .collect();
+    assert!(help.contains("--wal-dir") && unknown.is_empty(), "{unknown:?}");
+}
+
+#[test]
+fn variables_are_read_as_etcd_reads_them() {
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let mut command = spinney();
+    command.args(["serve", "--listen-client-urls", "http://localhost:0", "--cors", "nonsense", "--data-dir"]);
+    command.arg(directory.path().join("data")).env("ETCD_ENABLE_V2", "1").env("ETCD_PRE_VOTE", "F");
+    for empty in
+        ["NAME", "CERT_FILE", "DATA_DIR", "INITIAL_CLUSTER_STATE", "CLIENT_CERT_AUTH", "WAL_DIR", "DEBUG"]
+    {
+        command.env(format!("ETCD_{empty}"), "");
+    }
+    command.env("ETCD_DATADIR", "x").env("ETCD_WATCH_KEY", "/of-exec-watch").env("ETCDCTL_API", "2");
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    let expected = "spinney: note: --enable-v2 changes nothing: the v2 API is what is served\nspinney: note: ETCD_DATADIR \
+                    changes nothing: no flag has that name\n--cors \"nonsense\": ";
+    assert!(said.starts_with(expected), "{said}");
 }
 
 #[test]

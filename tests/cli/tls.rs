@@ -4,7 +4,9 @@ use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+};
 use tempfile::TempDir;
 
 use crate::servers::{Server, etcdctl, spinney};
@@ -42,8 +44,11 @@ impl Authority {
 
     /// Makes `NAME.crt` and `NAME.key` for this machine.
     fn sign(&self, name: &str) {
+        self.sign_as(name, CertificateParams::new(vec!["localhost".to_owned()]).unwrap());
+    }
+
+    fn sign_as(&self, name: &str, params: CertificateParams) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
         self.write(&format!("{name}.crt"), params.signed_by(&key, &self.issuer).unwrap().pem());
         self.write(&format!("{name}.key"), key.serialize_pem());
     }
@@ -106,7 +111,13 @@ fn who_is_not_let_in_is_told_why_as_etcdctl_tells() {
     }
     let foreign =
         [("--ca-file", "ca.crt"), ("--cert-file", "other-client.crt"), ("--key-file", "other-client.key")];
-    let cases: [(&[(&str, &str)], &str); 3] = [
+    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
+    authority.sign_as("for-servers", params);
+    let for_servers =
+        [("--ca-file", "ca.crt"), ("--cert-file", "for-servers.crt"), ("--key-file", "for-servers.key")];
+    let cases: [(&[(&str, &str)], &str); 4] = [
+        (&for_servers, "remote error: tls: unsupported certificate"),
         (&KNOWN[..1], "remote error: tls: certificate required"),
         (&[], "x509: certificate signed by unknown authority"),
         (&foreign, "remote error: tls: unknown certificate authority"),
@@ -123,6 +134,73 @@ fn who_is_not_let_in_is_told_why_as_etcdctl_tells() {
     }
 }
 
+/// What a server of ours that shows `NAME.crt` is told by clients that trust its authority.
+fn assert_distrusted(authority: &Authority, name: &str, host: &str, why: &str) {
+    let (certificate, key) = (authority.word(&format!("{name}.crt")), authority.word(&format!("{name}.key")));
+    let url = ["--listen-client-urls", "https://localhost:0"];
+    let server = Server::spinney(&[&url[..], &["--cert-file", &certificate, "--key-file", &key]].concat());
+    let url = server.url.replace("localhost", host);
+    for client in clients() {
+        let program = client.get_program().to_owned();
+        let (code, said) = authority.run(client, &KNOWN[..1], &["--endpoints", &url, "get", "/a"]);
+        // The moment at which one asks is nobody else's.
+        let said = match said.split_once("current time ") {
+            Some((before, after)) => {
+                format!("{before}current time NOW{}", &after[after.find(' ').unwrap()..])
+            }
+            None => said,
+        };
+        let first = said.lines().next().unwrap();
+        let expected =
+            format!("Error:  client: etcd cluster is unavailable or misconfigured; error #0: {why}");
+        assert_eq!((code, first), (Some(4), expected.as_str()), "{program:?} {name} {host}");
+    }
+}
+
+#[test]
+fn servers_that_are_not_trusted_are_told_of_as_etcdctl_tells() {
+    let authority = Authority::new("ours");
+    let names = |names: &[&str]| {
+        CertificateParams::new(names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>()).unwrap()
+    };
+    authority.sign_as("elsewhere", names(&["a.example", "b.example"]));
+    authority.sign_as("address", names(&["10.0.0.1"]));
+    let mut past = names(&["localhost"]);
+    past.not_after = rcgen::date_time_ymd(2020, 2, 1);
+    authority.sign_as("past", past);
+    let mut future = names(&["localhost"]);
+    future.not_before = rcgen::date_time_ymd(2222, 2, 1);
+    authority.sign_as("future", future);
+    let of_names = "x509: certificate is valid for a.example, b.example, not localhost";
+    assert_distrusted(&authority, "elsewhere", "localhost", of_names);
+    let no_address = "x509: cannot validate certificate for 127.0.0.1 because it doesn't contain any IP SANs";
+    assert_distrusted(&authority, "elsewhere", "127.0.0.1", no_address);
+    let of_address = "x509: certificate is valid for 10.0.0.1, not 127.0.0.1";
+    assert_distrusted(&authority, "address", "127.0.0.1", of_address);
+    let time = "x509: certificate has expired or is not yet valid: current time NOW is";
+    assert_distrusted(&authority, "past", "localhost", &format!("{time} after 2020-02-01T00:00:00Z"));
+    assert_distrusted(&authority, "future", "localhost", &format!("{time} before 2222-02-01T00:00:00Z"));
+}
+
+#[test]
+fn who_speaks_tls_to_the_wrong_port_is_told_so() {
+    let authority = Authority::new("ours");
+    let plain = Server::spinney(&[]);
+    let url = plain.url.replace("http://127.0.0.1", "https://localhost");
+    let why = "tls: first record does not look like a TLS handshake";
+    for client in clients() {
+        let (code, said) = authority.run(client, &KNOWN[..1], &["--endpoints", &url, "get", "/a"]);
+        assert!(code == Some(4) && said.ends_with(&format!("\nerror #0: {why}\n\n")), "{said}");
+    }
+    let secret = authority.serve();
+    let url = secret.url.replace("https", "http");
+    let why = "net/http: HTTP/1.x transport connection broken: malformed HTTP response";
+    for client in clients() {
+        let (code, said) = authority.run(client, &[], &["--endpoints", &url, "get", "/a"]);
+        assert!(code == Some(4) && said.contains(&format!("\nerror #0: {why}")), "{said}");
+    }
+}
+
 #[test]
 fn files_that_are_not_what_they_should_be_are_told_of() {
     let authority = Authority::new("ours");
@@ -130,6 +208,8 @@ fn files_that_are_not_what_they_should_be_are_told_of() {
     authority.sign("client");
     authority.sign("another");
     authority.write("empty", String::new());
+    let armour = |side| format!("-----{side} ENCRYPTED PRIVATE KEY-----\n");
+    authority.write("locked", format!("{}MIIB\n{}", armour("BEGIN"), armour("END")));
     let with = |ca: &'static str, certificate: &'static str, key: &'static str| {
         [("--ca-file", ca), ("--cert-file", certificate), ("--key-file", key)]
     };
@@ -141,6 +221,10 @@ fn files_that_are_not_what_they_should_be_are_told_of() {
         (
             with("ca.crt", "client.crt", "client.crt"),
             format!("{}: no private key in it", authority.word("client.crt")),
+        ),
+        (
+            with("ca.crt", "client.crt", "locked"),
+            format!("{}: its private key is encrypted", authority.word("locked")),
         ),
         (with("ca.crt", "empty", "client.key"), format!("{}: no certificate in it", authority.word("empty"))),
         (

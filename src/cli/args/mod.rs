@@ -19,6 +19,7 @@ pub(crate) use commands::{
     TextFormat, Tree, Update, UserCommand, Watch,
 };
 pub(crate) use serve::{ClusterState, Durability, Serve, ServerTls};
+pub(crate) use values::{named, switch};
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -72,13 +73,13 @@ pub(crate) struct Global {
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = values::duration)]
     pub(crate) total_timeout: Duration,
     /// Certificates of the authorities to trust, in PEM, in place of the public ones
-    #[arg(long, value_name = "FILE", env = "ETCDCTL_CA_FILE")]
+    #[arg(long, value_name = "FILE", env = "ETCDCTL_CA_FILE", value_parser = values::path())]
     pub(crate) ca_file: Option<PathBuf>,
     /// The certificate to show to servers, in PEM
-    #[arg(long, value_name = "FILE", env = "ETCDCTL_CERT_FILE")]
+    #[arg(long, value_name = "FILE", env = "ETCDCTL_CERT_FILE", value_parser = values::path())]
     pub(crate) cert_file: Option<PathBuf>,
     /// The key of that certificate, in PEM
-    #[arg(long, value_name = "FILE", env = "ETCDCTL_KEY_FILE")]
+    #[arg(long, value_name = "FILE", env = "ETCDCTL_KEY_FILE", value_parser = values::path())]
     pub(crate) key_file: Option<PathBuf>,
     /// Find servers by the SRV records of a domain: not supported
     #[arg(long, short = 'D', value_name = "DOMAIN", env = "ETCDCTL_DISCOVERY_SRV", hide = true)]

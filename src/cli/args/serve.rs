@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::values;
+
 /// How far a write has to get before it counts as done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Durability {
@@ -25,16 +27,16 @@ pub(crate) enum ClusterState {
 #[command(next_help_heading = "Clients")]
 pub(crate) struct ServerTls {
     /// The certificate of the server, in PEM, for https:// URLs
-    #[arg(long, env = "ETCD_CERT_FILE", value_name = "FILE")]
+    #[arg(long, env = "ETCD_CERT_FILE", value_name = "FILE", value_parser = values::path())]
     pub(crate) cert_file: Option<PathBuf>,
     /// The key of that certificate, in PEM
-    #[arg(long, env = "ETCD_KEY_FILE", value_name = "FILE")]
+    #[arg(long, env = "ETCD_KEY_FILE", value_name = "FILE", value_parser = values::path())]
     pub(crate) key_file: Option<PathBuf>,
     /// Serve only clients that show a certificate of an authority in --trusted-ca-file
-    #[arg(long, env = "ETCD_CLIENT_CERT_AUTH")]
+    #[arg(long, env = "ETCD_CLIENT_CERT_AUTH", value_parser = values::switch)]
     pub(crate) client_cert_auth: bool,
     /// The authorities for clients' certificates, in PEM
-    #[arg(long, env = "ETCD_TRUSTED_CA_FILE", value_name = "FILE")]
+    #[arg(long, env = "ETCD_TRUSTED_CA_FILE", value_name = "FILE", value_parser = values::path())]
     pub(crate) trusted_ca_file: Option<PathBuf>,
 }
 
@@ -42,18 +44,25 @@ pub(crate) struct ServerTls {
 #[command(
     after_help = "Each flag can be set by a variable, too: ETCD_DATA_DIR for --data-dir and so on.\nOther flags of etcd's \
         are known: each is either without meaning here, or refused with the reason.\nSIGTERM and SIGINT end the server \
-        when what is under way is answered.\n\nExamples:\n  spinney serve\n  spinney serve --name n1 --data-dir \
-        /var/lib/spinney --listen-client-urls http://10.0.0.1:2379\n  spinney serve --listen-client-urls \
-        https://0.0.0.0:2379 --advertise-client-urls https://db.example.com:2379 \\\n      --cert-file server.pem \
-        --key-file server.key\n  spinney serve --name n1 --listen-client-urls http://127.0.0.1:2379 \\\n      --listen-peer-urls \
-        http://127.0.0.1:2380 \\\n      --initial-cluster n1=http://127.0.0.1:2380,n2=http://127.0.0.1:12380,n3=http://127.0.0.1:22380"
+        when what is under way is answered.\n\nExamples:\n  spinney serve\n  spinney serve --data-dir ./data \
+        --listen-client-urls http://10.0.0.1:2379\n  spinney serve --listen-client-urls https://0.0.0.0:2379 \\\n      \
+        --advertise-client-urls https://db.example.com:2379 \\\n      --cert-file server.pem --key-file server.key\n  \
+        spinney serve --name n1 --peer-secret-file secret \\\n      --listen-client-urls http://10.0.0.1:2379 \\\n      \
+        --listen-peer-urls http://10.0.0.1:2380 \\\n      \
+        --initial-cluster n1=http://10.0.0.1:2380,n2=http://10.0.0.2:2380"
 )]
 pub(crate) struct Serve {
     /// What the member is called
     #[arg(long, env = "ETCD_NAME", default_value = "default", help_heading = "Member")]
     pub(crate) name: String,
     /// Where the data is kept; made if missing [default: NAME.spinney]
-    #[arg(long, env = "ETCD_DATA_DIR", value_name = "DIR", help_heading = "Member")]
+    #[arg(
+        long,
+        env = "ETCD_DATA_DIR",
+        value_name = "DIR",
+        value_parser = values::path(),
+        help_heading = "Member"
+    )]
     pub(crate) data_dir: Option<PathBuf>,
     /// How far a write has to get before it is answered
     #[arg(long, value_enum, default_value_t = Durability::Disk, help_heading = "Member")]
@@ -108,7 +117,7 @@ pub(crate) struct Serve {
     pub(crate) initial_cluster_token: String,
     /// Make a cluster of its own of this member first, without the others, when too few of those are left: see `spinney help
     /// recover`. Take the flag away again afterwards
-    #[arg(long, env = "ETCD_FORCE_NEW_CLUSTER", help_heading = "Cluster")]
+    #[arg(long, env = "ETCD_FORCE_NEW_CLUSTER", value_parser = values::switch, help_heading = "Cluster")]
     pub(crate) force_new_cluster: bool,
     /// What all members know and nobody else, at least 16 bytes: who does not know it is not listened to
     #[arg(long, value_name = "FILE", help_heading = "Cluster")]

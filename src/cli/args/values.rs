@@ -1,6 +1,9 @@
-//! Numbers and durations as Go's standard library reads them in flags.
+//! Numbers, durations and paths as Go programs read them in flags.
 
+use std::path::PathBuf;
 use std::time::Duration;
+
+use clap::builder::{OsStringValueParser, TypedValueParser};
 
 /// What is wrong with a value; the same words for all, as in etcdctl.
 pub(super) const PARSE_ERROR: &str = "parse error";
@@ -63,6 +66,21 @@ pub(super) fn boolean(text: &str) -> Option<bool> {
         "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
         _ => None,
     }
+}
+
+/// As [`boolean`], for a variable that stands for a switch.
+pub(crate) fn switch(text: &str) -> Result<bool, &'static str> {
+    boolean(text).ok_or(PARSE_ERROR)
+}
+
+/// A path, or no text at all, which is as good as no path.
+pub(super) fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
+
+/// The path, if it was said and is not empty.
+pub(crate) fn named(path: &Option<PathBuf>) -> Option<PathBuf> {
+    path.clone().filter(|path| !path.as_os_str().is_empty())
 }
 
 #[cfg(test)]

@@ -23,8 +23,9 @@ impl Endpoint {
     /// What is wrong with it, in etcdctl's words.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let (scheme, rest) = match text.split_once("://") {
-            Some((scheme, rest)) => (scheme.to_ascii_lowercase(), rest),
-            None => return Self::parse_bare(text),
+            Some(("", _)) => return Err(format!("parse \"{text}\": missing protocol scheme")),
+            Some((scheme, rest)) if is_scheme(scheme) => (scheme.to_ascii_lowercase(), rest),
+            _ => return Self::parse_bare(text),
         };
         if let Some(bad) = text.chars().find(|character| character.is_ascii_control()) {
             return Err(format!("parse {text:?}: net/url: invalid control character in URL {bad:?}"));
@@ -41,7 +42,7 @@ impl Endpoint {
     /// Without a scheme, etcdctl takes what stands before a colon for one, or refuses a number.
     fn parse_bare(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
-            Some((scheme, _)) if scheme.starts_with(|first: char| first.is_ascii_alphabetic()) => {
+            Some((scheme, _)) if is_scheme(scheme) => {
                 let scheme = scheme.to_ascii_lowercase();
                 Ok(Self { text: text.to_owned(), scheme, authority: String::new(), path: String::new() })
             }
@@ -78,6 +79,12 @@ impl Endpoint {
     }
 }
 
+/// Whether what stands before a colon can be a scheme.
+fn is_scheme(text: &str) -> bool {
+    let is_part = |character: char| character.is_ascii_alphanumeric() || matches!(character, '+' | '-' | '.');
+    text.starts_with(|first: char| first.is_ascii_alphabetic()) && text.chars().all(is_part)
+}
+
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
@@ -104,6 +111,9 @@ mod tests {
     fn what_is_no_url_is_said() {
         let error = Endpoint::parse("127.0.0.1:2379").unwrap_err();
         assert_eq!(error, "parse \"127.0.0.1:2379\": first path segment in URL cannot contain colon");
+        let error = Endpoint::parse(" http://a:1").unwrap_err();
+        assert_eq!(error, "parse \" http://a:1\": first path segment in URL cannot contain colon");
+        assert_eq!(Endpoint::parse("://a").unwrap_err(), "parse \"://a\": missing protocol scheme");
         assert!(Endpoint::parse("http://a:b").is_err());
         assert_eq!(Endpoint::parse("localhost:1").unwrap().scheme(), "localhost");
     }

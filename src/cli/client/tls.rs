@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::rustls::pki_types::{PrivateKeyDer, ServerName, UnixTime};
 use tokio_rustls::rustls::sign::CertifiedKey;
-use tokio_rustls::rustls::{AlertDescription, CertificateError, Error};
+use tokio_rustls::rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
+
+use crate::http::{is_encrypted, rfc3339};
+use crate::types::Timestamp;
 
 /// Files for TLS; all may be missing.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +41,7 @@ pub(super) fn config(files: &TlsFiles) -> Result<TlsConfig, String> {
         (Some(certificate), Some(key)) => {
             let (certificates, _) = read_pem(certificate)?;
             let (_, found) = read_pem(key)?;
-            let found = found.ok_or_else(|| format!("{}: no private key in it", key.display()))?;
+            let found = found.ok_or_else(|| no_key(key))?;
             check_pair(&certificates, &found).map_err(|error| match error {
                 Error::NoCertificatesPresented => no_certificate(certificate),
                 Error::InconsistentKeys(_) => "tls: private key does not match public key".to_owned(),
@@ -80,6 +83,12 @@ fn read_pem(path: &Path) -> Result<(Vec<Certificate<'static>>, Option<PrivateKey
     Ok((certificates, key))
 }
 
+fn no_key(path: &Path) -> String {
+    let is_encrypted = std::fs::read(path).is_ok_and(|text| is_encrypted(&text));
+    let why = if is_encrypted { "its private key is encrypted" } else { "no private key in it" };
+    format!("{}: {why}", path.display())
+}
+
 fn no_certificate(path: &Path) -> String {
     format!("{}: no certificate in it", path.display())
 }
@@ -92,26 +101,74 @@ fn check_pair(certificates: &[Certificate<'_>], key: &PrivateKey<'_>) -> Result<
     CertifiedKey::from_der(chain, key, &ring::default_provider()).map(drop)
 }
 
-/// Why no TLS came about, in the words of Go's, where that was the reason and there are such words.
+/// Why no TLS came about, in the words of Go's, where there are such words.
 pub(super) fn refusal(error: &io::Error) -> Option<String> {
-    let said = match error.get_ref()?.downcast_ref::<Error>()? {
-        Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
-            "x509: certificate signed by unknown authority"
+    match error.get_ref()?.downcast_ref::<Error>()? {
+        Error::InvalidCertificate(error) => distrust(error).map(|why| format!("x509: {why}")),
+        Error::AlertReceived(alert) => told(*alert).map(|what| format!("remote error: tls: {what}")),
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            Some("tls: first record does not look like a TLS handshake".to_owned())
         }
-        Error::AlertReceived(AlertDescription::CertificateRequired) => {
-            "remote error: tls: certificate required"
-        }
-        Error::AlertReceived(AlertDescription::BadCertificate) => "remote error: tls: bad certificate",
-        Error::AlertReceived(AlertDescription::CertificateUnknown) => {
-            "remote error: tls: unknown certificate"
-        }
-        Error::AlertReceived(AlertDescription::UnknownCA) => {
-            "remote error: tls: unknown certificate authority"
-        }
-        Error::AlertReceived(AlertDescription::CertificateExpired) => {
-            "remote error: tls: expired certificate"
-        }
-        _ => return None,
+        _ => None,
+    }
+}
+
+/// Why the server is not who it should be.
+fn distrust(error: &CertificateError) -> Option<String> {
+    let expired = |now, relation, limit| {
+        let (now, limit) = (moment(now), moment(limit));
+        format!("certificate has expired or is not yet valid: current time {now} is {relation} {limit}")
     };
-    Some(said.to_owned())
+    Some(match error {
+        CertificateError::UnknownIssuer => "certificate signed by unknown authority".to_owned(),
+        CertificateError::ExpiredContext { time, not_after } => expired(*time, "after", *not_after),
+        CertificateError::NotValidYetContext { time, not_before } => expired(*time, "before", *not_before),
+        CertificateError::NotValidForNameContext { expected, presented } => misnamed(expected, presented),
+        _ => return None,
+    })
+}
+
+fn moment(time: UnixTime) -> String {
+    let mut text = Vec::new();
+    rfc3339(&mut text, Timestamp::new(time.as_secs().saturating_mul(1000)));
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// What is wrong with the names in a certificate, each as `DnsName("a.example")` or `IpAddress(10.0.0.1)`.
+fn misnamed(expected: &ServerName<'_>, presented: &[String]) -> String {
+    let (kind, is_address) = match expected {
+        ServerName::IpAddress(_) => ("IpAddress(", true),
+        _ => ("DnsName(", false),
+    };
+    let names = presented.iter().filter_map(|name| name.strip_prefix(kind)?.strip_suffix(')'));
+    let names: Vec<_> = names.map(|name| name.trim_matches('"')).collect();
+    let expected = expected.to_str();
+    match names.is_empty() {
+        true if is_address => {
+            format!("cannot validate certificate for {expected} because it doesn't contain any IP SANs")
+        }
+        true => format!("certificate is not valid for any names, but wanted to match {expected}"),
+        false => format!("certificate is valid for {}, not {expected}", names.join(", ")),
+    }
+}
+
+/// What the server says it has against us.
+fn told(alert: AlertDescription) -> Option<&'static str> {
+    Some(match alert {
+        AlertDescription::HandshakeFailure => "handshake failure",
+        AlertDescription::BadCertificate => "bad certificate",
+        AlertDescription::UnsupportedCertificate => "unsupported certificate",
+        AlertDescription::CertificateRevoked => "revoked certificate",
+        AlertDescription::CertificateExpired => "expired certificate",
+        AlertDescription::CertificateUnknown => "unknown certificate",
+        AlertDescription::UnknownCA => "unknown certificate authority",
+        AlertDescription::AccessDenied => "access denied",
+        AlertDescription::DecryptError => "error decrypting message",
+        AlertDescription::ProtocolVersion => "protocol version not supported",
+        AlertDescription::InsufficientSecurity => "insufficient security level",
+        AlertDescription::InternalError => "internal error",
+        AlertDescription::UnrecognisedName => "unrecognized name",
+        AlertDescription::CertificateRequired => "certificate required",
+        _ => return None,
+    })
 }

@@ -200,6 +200,10 @@ impl Transport {
                 io::ErrorKind::UnexpectedEof => other("EOF".to_owned()),
                 _ => other(tls::refusal(&error).unwrap_or_else(|| error.to_string())),
             },
+            ureq::Error::Protocol(error) => other(format!(
+                "net/http: HTTP/1.x transport connection broken: malformed HTTP response ({error}); is it served at \
+                 https://{host}?"
+            )),
             error => other(error.to_string()),
         }
     }

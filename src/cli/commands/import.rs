@@ -11,6 +11,7 @@ use super::plan::Plan;
 use super::source::{Done, Source};
 use crate::cli::args::{Import, ImportMode, TextFormat};
 use crate::cli::failure::{Failure, exit};
+use crate::cli::output::count;
 use crate::cli::session::Session;
 
 pub(crate) fn run(session: &Session, import: &Import) -> Result<(), Failure> {
@@ -34,10 +35,12 @@ pub(crate) fn run(session: &Session, import: &Import) -> Result<(), Failure> {
         return Err(Failure::silent(exit::BAD_ARGUMENTS));
     }
     if !yes {
-        confirm(&format!("Make these {} changes?", plan.steps.len()))?;
+        confirm(&format!("Make {}?", count(plan.steps.len(), "change", "changes")))?;
     }
     match if one_by_one { source.apply_one_by_one(&plan)? } else { source.apply(&plan)? } {
-        Done::All { index } => writeln!(out, "{} changes made; the index is {index}", plan.steps.len())?,
+        Done::All { index } => {
+            writeln!(out, "{} made; the index is {index}", count(plan.steps.len(), "change", "changes"))?;
+        }
         Done::NoTransactions => {
             return Err(Failure::with_code(
                 "nothing was changed: this server has no transactions, as etcd's v2 API has none; --one-by-one makes the \

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::plan::{Guard, Plan, Step};
 use crate::cli::client::{ClientError, Cluster, Exist, Get, Node, Put, Remove, Request};
 use crate::cli::failure::{Failure, exit, explain};
+use crate::cli::serve::refuse_etcds;
 use crate::cli::session::Session;
 use crate::error::Error;
 use crate::node::Node as StoreNode;
@@ -33,6 +34,7 @@ impl<'a> Source<'a> {
         let Some(path) = data_dir else {
             return Ok(Self::Server { session, cluster: session.cluster()? });
         };
+        refuse_etcds(path)?;
         // Opening would make what is not there.
         let opened = Store::verify(path).and_then(|_| Store::open(path));
         let opened = opened.map_err(|error| {
@@ -156,12 +158,21 @@ fn apply_on_server(session: &Session, cluster: &Cluster, plan: &Plan) -> Result<
     match reply.status {
         200 => Ok(Done::All { index: reply.index.unwrap_or_default() }),
         status => match serde_json::from_slice(&reply.body) {
-            Ok(refusal) => Err(Failure::server(&ClientError::Refused(refusal))),
+            Ok(refusal) => Err(too_much(Failure::server(&ClientError::Refused(refusal)))),
             // etcd says in plain text that it knows no such path.
             Err(_) if status == 404 || status == 405 => Ok(Done::NoTransactions),
             Err(_) => Err(Failure::server(&ClientError::UnexpectedStatus(status))),
         },
     }
+}
+
+/// Says what can be done where there is more than a transaction takes.
+fn too_much(failure: Failure) -> Failure {
+    if !failure.text().contains("(setting `transaction_bytes`)") {
+        return failure;
+    }
+    let way = "--one-by-one makes the changes one after the other, each on condition that nobody changed the key meanwhile";
+    Failure::with_code(format_args!("{}nothing was changed: {way}", failure.text()), failure.code())
 }
 
 fn transaction<'a>(store: &'a Store, plan: &Plan) -> crate::store::Transaction<'a> {

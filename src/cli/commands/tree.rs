@@ -8,6 +8,7 @@ use super::plan::shown;
 use crate::cli::args::Tree;
 use crate::cli::client::{Get, Node};
 use crate::cli::failure::Failure;
+use crate::cli::output::count;
 use crate::cli::session::Session;
 
 /// Directories, as `ls` on a terminal has them.
@@ -81,8 +82,4 @@ fn describe(out: &mut impl Write, node: &Node, name: &str, tree: &Tree) -> io::R
         write!(out, " {ASIDE}({} s left){ASIDE:#}", node.ttl)?;
     }
     writeln!(out)
-}
-
-fn count(number: usize, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
 }

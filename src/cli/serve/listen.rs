@@ -5,7 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs as _};
 
 use super::plan::Tls;
-use crate::http::{self, Server};
+use crate::http;
 
 /// The URL of a place to listen at, or of a member for others: scheme, host and port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,15 +114,6 @@ impl Listener {
     ) -> io::Result<(TcpListener, Option<http::Tls>)> {
         let tls = self.tls(tls)?;
         Ok((self.socket, tls))
-    }
-
-    /// Adds this place to those of `server`.
-    pub(super) fn serve(&self, server: Server, tls: Option<&Tls>) -> io::Result<Server> {
-        let socket = self.socket.try_clone()?;
-        Ok(match self.tls(tls)? {
-            Some(tls) => server.listen_tls(socket, tls),
-            None => server.listen(socket),
-        })
     }
 
     fn tls(&self, files: Option<&Tls>) -> io::Result<Option<http::Tls>> {

@@ -34,6 +34,10 @@ pub(super) fn run(serve: &Serve, notes: &[String]) -> Result<(), Failure> {
     }
     let listeners = listen::bind(&plan.listen).map_err(Failure::plain)?;
     let client_urls = plan.advertised(&listeners);
+    let places: Vec<_> = listeners.iter().map(|listener| listener.url.clone()).collect();
+    // Files that are wrong are found before anything is made.
+    let doors = listeners.into_iter().map(|listener| listener.into_parts(plan.tls.as_ref()));
+    let doors = doors.collect::<io::Result<Vec<_>>>().map_err(|error| cannot_serve(&error))?;
     let store = open(&plan, &client_urls)?;
     let Status { index, files, .. } = store.status();
     log(&format!("{} is open: {files} keys, index {}", plan.data_dir.display(), index.get()));
@@ -47,16 +51,17 @@ pub(super) fn run(serve: &Serve, notes: &[String]) -> Result<(), Failure> {
 
     let server = Server::new(store.clone()).name(plan.name.clone()).cors(plan.cors.clone());
     let server = server.client_urls(client_urls).peer_urls(plan.peers.urls.clone());
-    let server =
-        listeners.iter().try_fold(server, |server, listener| listener.serve(server, plan.tls.as_ref()));
-    let server = server.map_err(|error| Failure::plain(format_args!("cannot serve: {error}")))?;
-    for listener in &listeners {
-        log(&format!("member {} serves clients on {}", plan.name, listener.url));
+    let server = doors.into_iter().fold(server, |server, (socket, tls)| match tls {
+        Some(tls) => server.listen_tls(socket, tls),
+        None => server.listen(socket),
+    });
+    for place in places {
+        log(&format!("member {} serves clients on {place}", plan.name));
     }
     // The server has threads of its own, each of which serves its connections from end to end; this one waits.
     let waiting = runtime(Builder::new_current_thread())?;
     let signals = waiting.block_on(async { until_signal() })?;
-    let running = server.start().map_err(|error| Failure::plain(format_args!("cannot serve: {error}")))?;
+    let running = server.start().map_err(|error| cannot_serve(&error))?;
     waiting.block_on(async {
         tokio::select! {
             () = signals => {}
@@ -81,6 +86,10 @@ pub(super) fn run(serve: &Serve, notes: &[String]) -> Result<(), Failure> {
         plan.data_dir.display()
     ));
     Ok(())
+}
+
+pub(super) fn cannot_serve(error: &io::Error) -> Failure {
+    Failure::plain(format_args!("cannot serve: {error}"))
 }
 
 /// A runtime of this kind.
@@ -157,12 +166,7 @@ fn tell_of(turned_away: &TurnedAway) {
 }
 
 fn open(plan: &Plan, client_urls: &[String]) -> Result<Store, Failure> {
-    if is_etcd(&plan.data_dir) {
-        return Err(Failure::plain(format_args!(
-            "{} is a data directory of etcd's, which cannot be read; `spinney export` and `import` bring keys over",
-            plan.data_dir.display()
-        )));
-    }
+    refuse_etcds(&plan.data_dir)?;
     if plan.recovers {
         recover(&plan.data_dir)?;
     }
@@ -191,9 +195,16 @@ fn recover(path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether etcd keeps its data at `path`.
-fn is_etcd(path: &Path) -> bool {
-    path.join("member").join("snap").is_dir()
+/// Fails where etcd keeps its data at `path`.
+pub(super) fn refuse_etcds(path: &Path) -> Result<(), Failure> {
+    if !path.join("member").join("snap").is_dir() {
+        return Ok(());
+    }
+    Err(Failure::plain(format_args!(
+        "{} is a data directory of etcd's, which cannot be read; while etcd serves it, `spinney export` and `import` bring \
+         keys over",
+        path.display()
+    )))
 }
 
 fn refused(path: &Path, error: &Error) -> String {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::listen::{Listener, Url};
 use super::peers::Peers;
-use crate::cli::args::{Durability as DurabilityFlag, Serve, ServerTls};
+use crate::cli::args::{Durability as DurabilityFlag, Serve, ServerTls, named};
 use crate::http::Cors;
 use crate::member::Durability;
 
@@ -63,9 +63,8 @@ impl Plan {
         };
         let (tls, warnings) = tls(&serve.tls, &listen)?;
         let name = serve.name.clone();
-        let data_dir = serve.data_dir.clone().filter(|path| !path.as_os_str().is_empty());
         Ok(Self {
-            data_dir: data_dir.unwrap_or_else(|| PathBuf::from(format!("{name}.spinney"))),
+            data_dir: named(&serve.data_dir).unwrap_or_else(|| PathBuf::from(format!("{name}.spinney"))),
             name,
             durability,
             listen,
@@ -94,17 +93,15 @@ pub(in crate::cli) fn urls(flag: &str, text: &str) -> Result<Vec<Url>, String> {
 /// The files for https:// URLs, if there are any, and what is odd.
 pub(in crate::cli) fn tls(flags: &ServerTls, listen: &[Url]) -> Result<(Option<Tls>, Vec<String>), String> {
     let is_wanted = listen.iter().any(Url::is_tls);
-    let client_authorities = match (&flags.trusted_ca_file, flags.client_cert_auth) {
+    let client_authorities = match (named(&flags.trusted_ca_file), flags.client_cert_auth) {
         (None, true) => {
             return Err("--client-cert-auth: name the authorities with --trusted-ca-file".to_owned());
         }
         // As in etcd, naming authorities is asking for certificates.
-        (authorities, _) => authorities.clone(),
+        (authorities, _) => authorities,
     };
-    let tls = match (&flags.cert_file, &flags.key_file) {
-        (Some(certificate), Some(key)) => {
-            Some(Tls { certificate: certificate.clone(), key: key.clone(), client_authorities })
-        }
+    let tls = match (named(&flags.cert_file), named(&flags.key_file)) {
+        (Some(certificate), Some(key)) => Some(Tls { certificate, key, client_authorities }),
         (None, None) if is_wanted => {
             return Err("https:// in --listen-client-urls needs --cert-file and --key-file".to_owned());
         }

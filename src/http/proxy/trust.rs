@@ -9,11 +9,10 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use crate::http::tls::{certificates, unreadable, unusable};
+use crate::http::tls::{certificates, mismatched, private_key, unusable};
 
 /// How members at https:// URLs are spoken to.
 #[derive(Clone)]
@@ -37,9 +36,8 @@ impl Trust {
         let config = match own {
             None => builder.with_no_client_auth(),
             Some((certificate, key)) => {
-                let loaded = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(key, error))?;
-                let config = builder.with_client_auth_cert(certificates(certificate)?, loaded);
-                config.map_err(|error| unusable(certificate, error))?
+                let config = builder.with_client_auth_cert(certificates(certificate)?, private_key(key)?);
+                config.map_err(|error| mismatched(certificate, key, error))?
             }
         };
         Ok(Self(TlsConnector::from(Arc::new(config))))

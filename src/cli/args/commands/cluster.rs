@@ -9,7 +9,8 @@ use crate::cli::args::serve::ServerTls;
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Exit code 0 if all members are well, 5 if not.\n\nExamples:\n  spinney cluster-health"
+    after_help = "Exit code 0 if all members are well, 5 if not.\n\nExamples:\n  spinney cluster-health\n  spinney \
+        cluster-health --forever"
 )]
 pub(crate) struct ClusterHealth {
     /// Ask again every 10 seconds
@@ -51,7 +52,7 @@ pub(crate) enum MemberCommand {
         URLs are asked if --ca-file says whom to trust; they are shown the certificate in --cert-file, if there is one. Members \
         that fail are left alone for a while; where it cannot be known whether one has done what was asked for, the answer is \
         502.\nSIGTERM and SIGINT end the proxy when what is under way is answered.\n\nExamples:\n  spinney proxy --endpoints \
-        http://10.0.0.1:2379,http://10.0.0.2:2379\n  spinney proxy --endpoints http://10.0.0.1:2379 --readonly \
+        http://10.0.0.1:2379,http://10.0.0.2:2379\n  spinney proxy --endpoints http://10.0.0.1:2379 --readonly \\\n      \
         --listen-client-urls http://127.0.0.1:8080\n  spinney proxy --endpoints https://db1:2379 --ca-file ca.pem"
 )]
 pub(crate) struct Proxy {

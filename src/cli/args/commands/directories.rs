@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::cli::args::values::path;
+
 #[derive(Args, Debug)]
 #[command(
     after_help = "The copy is a data directory itself, of a cluster with another id, whose index has jumped ahead.\n\n\
@@ -12,10 +14,10 @@ use clap::Args;
 )]
 pub(crate) struct Backup {
     /// The data directory
-    #[arg(long, value_name = "DIR", default_value = "")]
+    #[arg(long, value_name = "DIR", default_value = "", value_parser = path(), hide_default_value = true)]
     pub(crate) data_dir: PathBuf,
     /// Where the copy goes: empty, or not there yet
-    #[arg(long, value_name = "DIR", default_value = "")]
+    #[arg(long, value_name = "DIR", default_value = "", value_parser = path(), hide_default_value = true)]
     pub(crate) backup_dir: PathBuf,
     /// etcd's log directory: here, the log is part of the data directory
     #[arg(long, value_name = "DIR", hide = true)]

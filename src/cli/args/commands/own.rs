@@ -64,7 +64,7 @@ pub(crate) struct Export {
     after_help = "What would change is shown first. It is then done as one transaction, all of it or none, and only if \
         nobody changed those keys meanwhile. A server that is not Spinney has no transactions: there, nothing is done \
         without --one-by-one.\n\nExamples:\n  spinney import /app app.toml\n  spinney import --prune --yes /app \
-        app.json\n  spinney export /app | spinney --endpoints http://other:2379 import --yes /app -\n  spinney import \
+        app.json\n  spinney export /app | spinney --endpoints http://n2:2379 import --yes /app -\n  spinney import \
         --data-dir ./data / all.json"
 )]
 pub(crate) struct Import {
