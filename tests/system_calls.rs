@@ -9,6 +9,7 @@ mod support;
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -22,6 +23,7 @@ const WITNESS: &str = r#"
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,6 +89,14 @@ pid_t fork(void) {
     return ((pid_t (*)(void)) dlsym(RTLD_NEXT, "fork"))();
 }
 
+int posix_spawnp(pid_t *child, const char *file, const posix_spawn_file_actions_t *actions,
+                 const posix_spawnattr_t *attributes, char *const arguments[], char *const environment[]) {
+    note("spawn", file, "");
+    return ((int (*)(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,
+                     char *const *, char *const *)) dlsym(RTLD_NEXT, "posix_spawnp"))(
+        child, file, actions, attributes, arguments, environment);
+}
+
 int mkdir(const char *path, mode_t mode) {
     int result = ((int (*)(const char *, mode_t)) dlsym(RTLD_NEXT, "mkdir"))(path, mode);
     if (result == 0) note("mkdir", path, "");
@@ -150,6 +160,9 @@ fn child() {
             std::process::exit(0);
         }
         "all" => {
+            // What the store must not do, to see that it would be seen.
+            drop(TcpListener::bind("127.0.0.1:0").unwrap());
+            assert!(Command::new("true").status().unwrap().success());
             for store in [store(Durability::Disk), Store::in_memory()] {
                 say("open");
                 let watch = store.watch("/").recursive().start().unwrap();
@@ -296,13 +309,16 @@ fn nothing_is_touched_that_was_not_named() {
     let below = |path: &str| path == "above" || path.starts_with("above/");
     // From the first that the store does until it is gone; then the one that has no directory.
     let first = lines.iter().position(|line| below(&line.path)).unwrap();
-    let calls = &lines[first..];
+    let (before, calls) = lines.split_at(first);
+    for call in ["socket", "spawn"] {
+        assert!(before.iter().any(|line| line.call == call), "no {call} was seen: {before:?}");
+    }
     let closed = calls.iter().position(|line| line.call == "closed").unwrap();
     for line in &calls[..closed] {
         let is_ours = match &*line.call {
             "touch" | "mkdir" | "unlink" => below(&line.path),
             "rename" => below(&line.path) && below(&line.to),
-            call => call != "socket" && call != "fork",
+            call => !["socket", "fork", "spawn"].contains(&call),
         };
         assert!(is_ours, "{line:?}");
     }

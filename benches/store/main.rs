@@ -90,7 +90,13 @@ impl Options {
                 "--bench" => {}
                 "--quick" => (options.rounds, options.slice) = (3, Duration::from_millis(100)),
                 "--dir" => options.directory = arguments.next().ok_or("--dir wants a path")?.into(),
-                group => options.groups.push(group.to_owned()),
+                group if rows::GROUPS.iter().any(|(name, _)| name.contains(group)) => {
+                    options.groups.push(group.to_owned());
+                }
+                other => {
+                    let names: Vec<_> = rows::GROUPS.iter().map(|(name, _)| *name).collect();
+                    return Err(format!("no group is called {other}; there are: {}", names.join(", ")).into());
+                }
             }
         }
         Ok(options)
