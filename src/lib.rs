@@ -31,15 +31,20 @@
 //!   it for an answer; watchers get the same.
 //! - A **view** ([`View`]) shows all keys at one index. A **snapshot** is what the log on disk begins with.
 //!
-//! # What to write with
+//! # What to call
 //!
 //! | call | does |
 //! | --- | --- |
-//! | [`Store::set`], [`Store::delete`], [`Store::mkdir`], [`Store::create_in_order`] | the plain cases |
-//! | [`Store::put`] | conditions, TTL, refresh, directories |
-//! | [`Store::remove`] | directories, conditions |
+//! | [`Store::get`], [`Store::list`] | read what is there now; nothing is written or waited for |
+//! | [`Store::view`] | all keys at one index, to read as often as one likes, and to compare: [`View::diff`] |
+//! | [`Store::set`], [`Store::delete`], [`Store::mkdir`], [`Store::create_in_order`] | the plain writes |
+//! | [`Store::put`] | writes with conditions, a TTL, a refresh; directories |
+//! | [`Store::remove`] | removes directories, and under conditions |
 //! | [`Store::txn`] | several keys at once |
-//! | `submit()` in place of `send()` | the same without waiting: a [`Pending`] |
+//! | `submit()` in place of `send()` or `commit()` | the same without waiting: a [`Pending`] to wait for, await, or be called by |
+//! | [`Store::watch`] | changes as they come, or from an index in the past: a [`Watch`] |
+//! | [`Store::backup`], [`Store::restore`], [`Store::verify`] | what is kept elsewhere, and whether it is whole |
+//! | [`Store::builder`] | all of that with other settings |
 //!
 //! # When something fails
 //!

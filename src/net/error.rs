@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
-/// Why an endpoint could not be started, or a member could not be asked to join.
+/// Why what connects members could not be set up, or a member could not be asked to be let in.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum NetError {

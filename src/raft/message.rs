@@ -227,7 +227,7 @@ pub enum Granted {
     },
 }
 
-/// Why a [`Request`] was not carried out. Nothing has changed.
+/// Why what only a leader can do was not done, such as to change who the members are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Denied {
     /// Nobody is known to lead, or who led has stopped before it could answer: for a change that was forwarded, its

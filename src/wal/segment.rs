@@ -37,7 +37,7 @@ const SEGMENT_BYTES_MIN: u32 = 16 << 10;
 /// Segments are at most this large, since a scan holds one in memory.
 const SEGMENT_BYTES_MAX: u32 = 1 << 30;
 
-/// Whose log it is.
+/// Whose log it is, and so whose data directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The cluster.

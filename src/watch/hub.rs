@@ -53,7 +53,7 @@ pub(crate) enum CatchUp {
     Start,
 }
 
-/// How a hub is doing.
+/// How the watches of a store are doing, from [`Status`](crate::Status).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WatchStats {
