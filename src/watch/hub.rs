@@ -185,7 +185,9 @@ impl Hub {
             state.next_id = WatcherId(id.0 + 1);
             // No change has index 0, so a tree whose history begins with 1 keeps all there ever was.
             let next = since.map_or(state.history.last_index().next(), |index| index.max(Index::new(1)));
-            state.register(Watcher { id, filter: filter.clone(), next, lagging: false, sender, ringer });
+            let filter = filter.clone();
+            let (lagging, is_polled) = (false, false);
+            state.register(Watcher { id, filter, next, lagging, sender, ringer, is_polled });
         }
         let catch_up = state.ask();
         drop(state);
@@ -253,6 +255,13 @@ impl Hub {
     pub(crate) fn stats(&self) -> WatchStats {
         let state = self.state.lock();
         WatchStats { watchers: state.watchers.len(), lagging: state.lagging, resyncs: state.resyncs }
+    }
+
+    /// From now on a task may wait for this watcher: what is sent from here on rings its bell.
+    pub(super) fn poll(&self, id: WatcherId, filter: &Filter) {
+        if let Some(watcher) = self.state.lock().watchers.get_mut(id, filter) {
+            watcher.is_polled = true;
+        }
     }
 
     /// Forgets a watcher, whose stream ends.

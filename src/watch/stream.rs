@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::iter::FusedIterator;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Once, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -55,11 +55,13 @@ pub struct Watch {
     receiver: Receiver<Event>,
     /// Where a task waits that is no thread.
     bell: Arc<Bell>,
+    /// Done when the hub knows of that.
+    polled: Once,
 }
 
 impl Watch {
     pub(super) fn new(registration: Registration, receiver: Receiver<Event>, bell: Arc<Bell>) -> Self {
-        Self { registration, receiver, bell }
+        Self { registration, receiver, bell, polled: Once::new() }
     }
 
     /// The key that is watched.
@@ -126,6 +128,7 @@ impl Watch {
         if let Ok(event) = self.receiver.try_recv() {
             return Poll::Ready(Some(event));
         }
+        self.polled.call_once(|| self.registration.poll());
         let ended = self.bell.listen(context.waker());
         // What was sent before the task began to listen has woken nobody.
         match self.receiver.try_recv() {
@@ -250,6 +253,12 @@ pub(super) struct Registration {
 impl Registration {
     pub(super) fn new(hub: &Arc<Hub>, id: WatcherId, filter: Filter) -> Self {
         Self { hub: Arc::downgrade(hub), id, filter }
+    }
+
+    fn poll(&self) {
+        if let Some(hub) = self.hub.upgrade() {
+            hub.poll(self.id, &self.filter);
+        }
     }
 }
 

@@ -34,6 +34,9 @@ pub(super) struct Watcher {
     pub(super) sender: Sender<Event>,
     /// Wakes the subscriber where it is a task.
     pub(super) ringer: Ringer,
+    /// Whether it ever was one. Most are not, and looking at the bell of each would cost more than all else that is done
+    /// for it.
+    pub(super) is_polled: bool,
 }
 
 /// How far a watcher came when it was moved forward.
@@ -92,7 +95,9 @@ impl Watcher {
             // Nobody receives any more: the watch is being dropped, and what is sent goes nowhere.
             Ok(()) | Err(TrySendError::Disconnected(_)) => {
                 self.next = next;
-                wakers.extend(self.ringer.take());
+                if self.is_polled {
+                    wakers.extend(self.ringer.take());
+                }
                 true
             }
         }

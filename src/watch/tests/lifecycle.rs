@@ -279,3 +279,35 @@ fn a_task_that_waits_is_woken_by_an_event_by_a_resync_and_by_the_end() {
     assert_eq!(watch.poll_recv(&mut context), Poll::Ready(None));
     join(catch_up);
 }
+
+/// It begins to wait while the event is being sent: whichever comes first, it hears of it.
+#[test]
+fn a_task_sleeps_through_nothing() {
+    use std::task::{Context, Poll, Wake, Waker};
+
+    struct Tell(crossbeam_channel::Sender<()>);
+    impl Wake for Tell {
+        fn wake(self: Arc<Self>) {
+            self.0.send(()).unwrap();
+        }
+    }
+    let hub = hub(10);
+    let (begin_now, now) = bounded(0);
+    thread::scope(|scope| {
+        let publisher = &hub;
+        scope.spawn(move || now.iter().for_each(|index| drop(publish(publisher, "/a", index))));
+        for index in 1..=20_000 {
+            let (woken, wakes) = unbounded();
+            let waker = Waker::from(Arc::new(Tell(woken)));
+            let mut context = Context::from_waker(&waker);
+            let watch = begin(&hub, watch("/a"));
+            begin_now.send(index).unwrap();
+            // Sometimes before it is sent, sometimes after.
+            (0..index % 500 * 4).for_each(|_| std::hint::spin_loop());
+            while watch.poll_recv(&mut context) == Poll::Pending {
+                wakes.recv_timeout(FOREVER).expect("somebody wakes it");
+            }
+        }
+        drop(begin_now);
+    });
+}
