@@ -295,7 +295,11 @@ fn a_task_sleeps_through_nothing() {
     let (begin_now, now) = bounded(0);
     thread::scope(|scope| {
         let publisher = &hub;
-        scope.spawn(move || now.iter().for_each(|index| drop(publish(publisher, "/a", index))));
+        scope.spawn(move || {
+            now.iter().for_each(|index| {
+                let _ = publish(publisher, "/a", index);
+            })
+        });
         for index in 1..=20_000 {
             let (woken, wakes) = unbounded();
             let waker = Waker::from(Arc::new(Tell(woken)));
