@@ -10,14 +10,13 @@ use super::Clustered;
 use super::pending::{Answer, Outcome, Pending};
 use super::{Facts, LogFacts, Member, Settings};
 use crate::error::Error;
+use crate::replica::State;
 use crate::tree::{Command, Tree};
 use crate::types::Timestamp;
 #[cfg(feature = "http")]
-use crate::types::{Index, LogIndex, Term};
+use crate::types::{LogIndex, Term};
 use crate::wal::Identity;
-#[cfg(feature = "http")]
-use crate::watch::Past;
-use crate::watch::{Watch, WatchRequest, WatchStats};
+use crate::watch::{Watch, WatchRequest};
 
 /// Either way the same to a store.
 #[derive(Clone)]
@@ -119,8 +118,9 @@ impl Engine {
         either!(self, member => member.watch(request))
     }
 
-    pub(crate) fn watch_stats(&self) -> WatchStats {
-        either!(self, member => member.watch_stats())
+    /// What there is to read and to watch.
+    pub(crate) fn state(&self) -> &State {
+        either!(self, member => member.state())
     }
 
     /// How many writes wait.
@@ -147,18 +147,6 @@ impl Engine {
     #[cfg(feature = "http")]
     pub(crate) fn position(&self) -> (LogIndex, Term) {
         either!(self, member => member.position())
-    }
-
-    /// How many nodes have expired since the member was opened.
-    #[cfg(feature = "http")]
-    pub(crate) fn expired(&self) -> u64 {
-        either!(self, member => member.expired())
-    }
-
-    /// What history keeps from `index` on, no more than `count` changes of it.
-    #[cfg(feature = "http")]
-    pub(crate) fn past(&self, index: Index, count: usize) -> Past {
-        either!(self, member => member.past(index, count))
     }
 
     /// Ends the member. Once is enough.

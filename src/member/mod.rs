@@ -52,11 +52,9 @@ use crate::replica::State;
 use crate::tree::{Command, Tree};
 use crate::types::Timestamp;
 #[cfg(feature = "http")]
-use crate::types::{Index, LogIndex, Term};
+use crate::types::{LogIndex, Term};
 use crate::wal::Identity;
-#[cfg(feature = "http")]
-use crate::watch::Past;
-use crate::watch::{CatchUp, Watch, WatchRequest, WatchStats};
+use crate::watch::{CatchUp, Watch, WatchRequest};
 pub(crate) use backup::{Facts, restore, verify_backup, verify_directory};
 use callbacks::Callbacks;
 use clock::Clock;
@@ -188,8 +186,9 @@ impl Member {
         self.identity
     }
 
-    pub(crate) fn watch_stats(&self) -> WatchStats {
-        self.state.watch_stats()
+    /// What there is to read and to watch.
+    pub(crate) fn state(&self) -> &State {
+        &self.state
     }
 
     /// How many writes wait.
@@ -258,18 +257,6 @@ impl Member {
     pub(crate) fn position(&self) -> (LogIndex, Term) {
         let (index, term) = (self.applied.load(Ordering::Relaxed), self.term.load(Ordering::Relaxed));
         (LogIndex::new(index), Term::new(term))
-    }
-
-    /// How many nodes have expired since the member was opened.
-    #[cfg(feature = "http")]
-    pub(crate) fn expired(&self) -> u64 {
-        self.state.expired()
-    }
-
-    /// What history keeps from `index` on, no more than `count` changes of it.
-    #[cfg(feature = "http")]
-    pub(crate) fn past(&self, index: Index, count: usize) -> Past {
-        self.state.past(index, count)
     }
 
     /// Starts the thread that serves lagging watchers, when it is asked for.

@@ -82,7 +82,7 @@ impl Store {
 
     /// What history keeps from `index` on, no more than `count` changes of it.
     pub(crate) fn past(&self, index: Index, count: usize) -> Past {
-        self.member().past(index, count)
+        self.member().state().past(index, count)
     }
 
     /// Whose store it is; asking waits for nobody, as [`Store::status`] may.
@@ -97,12 +97,12 @@ impl Store {
 
     /// How many nodes have expired since the store was opened.
     pub(crate) fn expired(&self) -> u64 {
-        self.member().expired()
+        self.member().state().expired()
     }
 
     /// How many watches there are.
     pub(crate) fn watchers(&self) -> usize {
-        self.member().watch_stats().watchers
+        self.member().state().watch_stats().watchers
     }
 }
 

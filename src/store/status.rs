@@ -63,7 +63,7 @@ impl Status {
         let (index, files, timers, tree_bytes) =
             (tree.index(), tree.file_count(), tree.timer_count(), tree.bytes());
         drop(tree);
-        let (watches, waiting) = (member.watch_stats(), member.waiting());
+        let (watches, waiting) = (member.state().watch_stats(), member.waiting());
         let log = log.map(|facts| LogStatus {
             bytes: facts.bytes,
             applied: facts.applied.index,

@@ -55,11 +55,9 @@ use crate::replica::{Captured, State};
 use crate::tree::{Command, Tree};
 use crate::types::Timestamp;
 #[cfg(feature = "http")]
-use crate::types::{Index, LogIndex, Term};
+use crate::types::{LogIndex, Term};
 use crate::wal::Identity;
-#[cfg(feature = "http")]
-use crate::watch::Past;
-use crate::watch::{Watch, WatchRequest, WatchStats};
+use crate::watch::{Watch, WatchRequest};
 pub(crate) use picture::{Head, PeerFacts, Picture};
 pub(crate) use settings::ClusterSettings;
 use threads::Inbox;
@@ -186,8 +184,9 @@ impl Clustered {
         self.identity
     }
 
-    pub(crate) fn watch_stats(&self) -> WatchStats {
-        self.state.watch_stats()
+    /// What there is to read and to watch.
+    pub(crate) fn state(&self) -> &State {
+        &self.state
     }
 
     /// How many writes wait.
@@ -224,18 +223,6 @@ impl Clustered {
     pub(crate) fn position(&self) -> (LogIndex, Term) {
         let EntryId { term, index } = self.picture.applied();
         (index, term)
-    }
-
-    /// How many nodes have expired since the member was opened.
-    #[cfg(feature = "http")]
-    pub(crate) fn expired(&self) -> u64 {
-        self.state.expired()
-    }
-
-    /// What history keeps from `index` on, no more than `count` changes of it.
-    #[cfg(feature = "http")]
-    pub(crate) fn past(&self, index: Index, count: usize) -> Past {
-        self.state.past(index, count)
     }
 
     /// Where it listens for peers.
