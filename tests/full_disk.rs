@@ -291,7 +291,7 @@ fn a_snapshot_that_fails_is_reported_and_tried_again() {
     }
     disk.set_capacity(Some(bytes_on(&disk) + 2 * SEGMENT_BYTES));
     let error = store.snapshot().unwrap_err();
-    assert!(matches!(&error, Error::NotSaved { why } if why.contains("no space")), "{error:?}");
+    assert!(matches!(&error, Error::NotSaved { why } if why.contains("no room for")), "{error:?}");
     assert!(disk.names().unwrap().iter().all(|name| !name.contains("snap")), "nothing is left behind");
     let problems = store.status().problems;
     assert!(problems.iter().any(|what| what.contains("the last snapshot failed")), "{problems:?}");
@@ -303,11 +303,11 @@ fn a_snapshot_that_fails_is_reported_and_tried_again() {
     assert!(store.status().problems.is_empty());
 }
 
-/// A disk on which no snapshot can be made, however much room it has.
+/// A disk on which files of some names cannot be made, however much room it has.
 #[derive(Debug)]
-struct NoSnapshots(SimulatedDisk);
+struct Refusing(SimulatedDisk, fn(&str) -> bool);
 
-impl Disk for NoSnapshots {
+impl Disk for Refusing {
     fn path(&self, name: &str) -> PathBuf {
         self.0.path(name)
     }
@@ -321,7 +321,7 @@ impl Disk for NoSnapshots {
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn Sink>> {
-        if name.contains(".snap") { Err(io::ErrorKind::PermissionDenied.into()) } else { self.0.create(name) }
+        if self.1(name) { Err(io::ErrorKind::PermissionDenied.into()) } else { self.0.create(name) }
     }
 
     fn map(&self, name: &str) -> io::Result<Box<dyn Region>> {
@@ -344,7 +344,8 @@ impl Disk for NoSnapshots {
 #[test]
 fn a_log_that_cannot_shrink_stops_at_four_times_its_size() {
     let disk = SimulatedDisk::new();
-    let store = open_on(Arc::new(NoSnapshots(disk.clone())), small()).unwrap();
+    let refusing = Refusing(disk.clone(), |name| name.contains(".snap"));
+    let store = open_on(Arc::new(refusing), small()).unwrap();
     let count = fill(&store);
     let full = store.set("/more", 1).unwrap_err().to_string();
     assert!(full.contains("cannot shrink") && full.contains(".snap"), "{full}");
@@ -357,6 +358,16 @@ fn a_log_that_cannot_shrink_stops_at_four_times_its_size() {
     drop(store);
     // On a disk that takes snapshots it gets well.
     until_writable(&open(&disk));
+}
+
+/// What keeps a segment from being made may be something else than a full disk: that is what is said.
+#[test]
+fn a_segment_that_cannot_be_made_says_why() {
+    let refusing = Refusing(SimulatedDisk::new(), |name| name > "0000000000000003" && name.contains(".wal"));
+    let store = open_on(Arc::new(refusing), small().log_bytes(1 << 20)).unwrap();
+    fill(&store);
+    let error = store.set("/more", [b'x'; 1000]).unwrap_err().to_string();
+    assert!(error.contains("0000000000000003.wal") && error.contains("permission denied"), "{error}");
 }
 
 /// A file system of its own, for as long as this lives.

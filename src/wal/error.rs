@@ -102,10 +102,12 @@ pub enum WalError {
         /// What is wrong with it.
         what: &'static str,
     },
-    /// The disk is too full to prepare what this write needs. Nothing was written; deleting still works.
+    /// What this write needs cannot be prepared, mostly since the disk is full. Nothing was written; deleting still works.
     NoSpace {
         /// What could not be made.
         path: PathBuf,
+        /// What the system said.
+        why: String,
     },
     /// The record would be larger than a segment takes.
     TooLarge {
@@ -122,8 +124,19 @@ impl WalError {
     /// An error of the operating system; a full disk has a variant of its own.
     pub(crate) fn io(action: &'static str, path: PathBuf, source: io::Error) -> Self {
         match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace { path },
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Self::NoSpace { path, why: source.to_string() }
+            }
             _ => Self::Io { action, path, source },
+        }
+    }
+
+    /// What keeps something from being made, without what that is.
+    pub(super) fn why(&self) -> String {
+        match self {
+            Self::NoSpace { why, .. } => why.clone(),
+            Self::Io { source, .. } => source.to_string(),
+            other => other.to_string(),
         }
     }
 
@@ -158,7 +171,7 @@ impl fmt::Display for WalError {
             Self::Damaged { path, offset, what } => {
                 write!(f, "{} is damaged at offset {offset}: {what}", path.display())
             }
-            Self::NoSpace { path } => write!(f, "no space left for {}", path.display()),
+            Self::NoSpace { path, why } => write!(f, "no room for {}: {why}", path.display()),
             Self::TooLarge { bytes, limit } => {
                 write!(f, "a record of {bytes} bytes is larger than the {limit} that a segment takes")
             }

@@ -166,7 +166,7 @@ impl SpareJob {
                 Ok(())
             }
             Err(error) => {
-                *progress = Progress::Failed;
+                *progress = Progress::Failed(error.why());
                 Err(error)
             }
         }
@@ -177,7 +177,8 @@ impl SpareJob {
 enum Progress {
     Waiting,
     Done(Option<EmptySegment>),
-    Failed,
+    /// And why.
+    Failed(String),
     /// The log no longer waits for it.
     Settled,
 }
@@ -199,15 +200,15 @@ pub(super) struct Pool {
     retired: VecDeque<Retired>,
     /// The job that was given out.
     given: Option<(Plan, Arc<Mutex<Progress>>)>,
-    /// The last attempt at a spare failed.
-    failed: bool,
+    /// Why the last attempt at a spare failed, if it did.
+    failed: Option<String>,
 }
 
 impl Pool {
     /// The spares of a log whose active segment is the one before `next_sequence`, if there are no `spares`.
     pub(super) fn new(maker: Maker, spares: VecDeque<EmptySegment>, next_sequence: u64) -> Self {
         let next_sequence = next_sequence + spares.len() as u64;
-        Self { maker, spares, next_sequence, retired: VecDeque::new(), given: None, failed: false }
+        Self { maker, spares, next_sequence, retired: VecDeque::new(), given: None, failed: None }
     }
 
     /// How many spares are ready.
@@ -217,7 +218,7 @@ impl Pool {
 
     /// Whether the last attempt at a spare failed.
     pub(super) fn has_failed(&self) -> bool {
-        self.failed
+        self.failed.is_some()
     }
 
     /// Hands a segment over that the log no longer needs. It is newer than those handed over before.
@@ -250,14 +251,14 @@ impl Pool {
         }
         self.settle(Patience::Full);
         while self.spares.is_empty() {
-            if self.failed {
+            if self.failed.is_some() {
                 return Err(self.no_space());
             }
             let Some(plan) = self.plan() else { break };
             match self.maker.run(plan) {
                 Ok(made) => self.done(plan, made),
                 Err(error) => {
-                    self.fail(plan);
+                    self.fail(plan, error.why());
                     return Err(error);
                 }
             }
@@ -267,7 +268,8 @@ impl Pool {
 
     /// Why there is no spare.
     pub(super) fn no_space(&self) -> WalError {
-        WalError::NoSpace { path: self.maker.files.path(&name_of(self.next_sequence)) }
+        let why = self.failed.clone().unwrap_or_else(|| "none is ready".to_owned());
+        WalError::NoSpace { path: self.maker.files.path(&name_of(self.next_sequence)), why }
     }
 
     fn plan(&self) -> Option<Plan> {
@@ -301,7 +303,7 @@ impl Pool {
         self.given = None;
         match outcome {
             Progress::Done(made) => self.done(plan, made),
-            Progress::Failed => self.fail(plan),
+            Progress::Failed(why) => self.fail(plan, why),
             Progress::Waiting | Progress::Settled => {}
         }
     }
@@ -315,14 +317,14 @@ impl Pool {
             self.spares.push_back(spare);
             self.next_sequence += 1;
         }
-        self.failed = false;
+        self.failed = None;
     }
 
-    fn fail(&mut self, plan: Plan) {
+    fn fail(&mut self, plan: Plan, why: String) {
         if let (Plan::MakeFrom { .. }, Some(oldest)) = (plan, self.retired.front_mut()) {
             oldest.reusable = false;
         }
-        self.failed = true;
+        self.failed = Some(why);
     }
 }
 
