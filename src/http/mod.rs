@@ -22,6 +22,9 @@
 //! - A watch that meets a gap ends with error 401. (etcd skips in silence.)
 //! - Listings are always sorted, and keys expire when they are due, not at the next sweep.
 //!
+//! What else cannot be as there, since members do not speak HTTP and a store has bounds of its own, is in the README, under
+//! "Coming from etcd v2".
+//!
 //! Statistics count what comes in here, from when the server was made.
 
 mod auth;
