@@ -90,6 +90,7 @@ impl Document {
         use serde_json::Value;
         match value {
             Value::String(text) => Ok(Self::Value(text)),
+            Value::Number(number) if number.is_f64() => decimal(number.to_string(), key),
             Value::Number(number) => Ok(Self::Value(number.to_string())),
             Value::Bool(truth) => Ok(Self::Value(truth.to_string())),
             Value::Object(fields) => Self::directory(fields, key, Self::from_json),
@@ -104,7 +105,8 @@ impl Document {
             Value::String(text) => Ok(Self::Value(text)),
             Value::Integer(number) => Ok(Self::Value(number.to_string())),
             Value::Boolean(truth) => Ok(Self::Value(truth.to_string())),
-            Value::Float(_) | Value::Datetime(_) => Ok(Self::Value(value.to_string())),
+            Value::Float(_) => decimal(value.to_string(), key),
+            Value::Datetime(_) => Ok(Self::Value(value.to_string())),
             Value::Table(fields) => Self::directory(fields, key, Self::from_toml),
             Value::Array(_) => Err(format!("{key}: a list has no place in a tree of keys")),
         }
@@ -123,6 +125,16 @@ impl Document {
         }
         Ok(Self::Directory(children))
     }
+}
+
+/// A number that is no integer of 64 bits, if it surely has not lost digits, or got others, when it was read.
+fn decimal(text: String, key: &str) -> Result<Document, String> {
+    const DIGITS_MAX: usize = 15;
+    let is_plain = !text.contains(['e', 'E']);
+    if is_plain && text.bytes().filter(u8::is_ascii_digit).count() <= DIGITS_MAX {
+        return Ok(Document::Value(text));
+    }
+    Err(format!("{key}: such a number should be text, in quotes, to keep all of its digits"))
 }
 
 /// The key of `name` in the directory `key`.
@@ -175,10 +187,24 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_what_they_were() {
+        let text = r#"{"a": 18446744073709551615, "b": -9223372036854775808, "c": 9.5, "d": -0.001}"#;
+        let Document::Directory(children) = parse(text, TextFormat::Json).unwrap() else { panic!() };
+        let values: Vec<_> = children.into_values().collect();
+        let expected = ["18446744073709551615", "-9223372036854775808", "9.5", "-0.001"];
+        assert_eq!(values, expected.map(|number| Document::Value(number.to_owned())));
+        let toml = parse("a = 0.1234567890123456789", TextFormat::Toml).unwrap_err();
+        assert!(toml.contains("/app/a: such a number should be text"), "{toml}");
+    }
+
+    #[test]
     fn what_is_no_tree_is_named() {
         for (text, why) in [
             (r#"{"a": {"b": [1]}}"#, "/app/a/b: a list"),
             (r#"{"a": null}"#, "/app/a: null"),
+            (r#"{"a": 123456789012345678901234567890}"#, "/app/a: such a number should be text"),
+            (r#"{"a": 100000000000000000000}"#, "/app/a: such a number should be text"),
+            (r#"{"a": 0.1234567890123456789}"#, "/app/a: such a number should be text"),
             (r#"{"a/b": 1}"#, "has a slash"),
             (r#"{"": 1}"#, "is empty"),
             (r#"{"_a": 1}"#, "is hidden"),
