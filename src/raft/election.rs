@@ -306,9 +306,11 @@ impl Raft {
     }
 
     fn decide_vote(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
-        let State::Candidate { votes, .. } = &self.state else { return };
+        let State::Candidate { votes, write } = &self.state else { return };
         match tally(self.configs.current(), |member| votes.get(&member).copied()) {
-            Tally::Won => self.take_office(now, outputs),
+            Tally::Won if self.writes.is_durable(*write) => self.take_office(now, outputs),
+            // Others were asked when it was durable, and have answered before this member is told so.
+            Tally::Won => {}
             Tally::Lost => self.become_follower(self.hard_state.term, None),
             Tally::Open => {}
         }

@@ -118,6 +118,23 @@ fn a_majority_is_not_reached_alone_among_three() {
     assert_eq!(raft.role(), Role::Candidate);
 }
 
+/// Others hear of a candidate when its vote is durable, and may answer before it has itself heard so.
+#[test]
+fn however_quick_the_others_are_it_leads_once_its_own_vote_is_durable() {
+    let voters = [1, 2, 3].map(MemberId::new);
+    let mut raft = alone(Known::founder(Config { voters: voters.into(), ..Config::default() }));
+    step(&mut raft, 10, Input::Campaign);
+    let boot = raft.boot();
+    for from in &voters[1..] {
+        let message = Message::VoteAnswer { boot, granted: true };
+        let vote = Envelope { from: *from, to: ME, term: Term::new(1), message };
+        assert_eq!(step(&mut raft, 10, Input::Receive(vote)), []);
+    }
+    assert_eq!(raft.role(), Role::Candidate);
+    step(&mut raft, 10, Input::Persisted(1));
+    assert_eq!(raft.role(), Role::Leader);
+}
+
 #[test]
 fn a_leader_does_not_wait_for_proposals_that_were_applied_without_it() {
     let other = MemberId::new(2);
