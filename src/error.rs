@@ -147,6 +147,14 @@ pub enum Error {
         /// What the last of them said.
         why: String,
     },
+    /// The directory is empty, and another founder of the cluster knows that this member has been there: what it has
+    /// promised is lost, so it cannot go on as who it was. It may join as a new one, with `Builder::join`.
+    Forgotten {
+        /// The member's name.
+        member: String,
+        /// Who knows it: the other founder's address.
+        known_at: String,
+    },
     /// This store is no member of a cluster.
     Alone,
     /// What connects members cannot be set up.
@@ -339,6 +347,12 @@ impl fmt::Display for Error {
             Self::TimedOut => f.write_str("the cluster has not answered in time"),
             Self::Denied { reason } => write!(f, "the leader refuses: {reason}"),
             Self::NotJoined { why } => write!(f, "no member has let this one in: {why}"),
+            Self::Forgotten { member, known_at } => {
+                write!(
+                    f,
+                    "it is empty, and {known_at} knows {member} from before: it may join as a new member only"
+                )
+            }
             Self::Alone => f.write_str("this store is no member of a cluster"),
             #[cfg(feature = "cluster")]
             Self::Net(error) => error.fmt(f),

@@ -73,6 +73,12 @@ impl Sessions {
         self.rows.contains_key(&member)
     }
 
+    /// Whether `member` has lived: some life of it has proposed something that was applied.
+    #[must_use]
+    pub fn has_lived(&self, member: MemberId) -> bool {
+        self.rows.get(&member).is_some_and(|row| row.boot != BootId::default())
+    }
+
     /// Up to which number the proposals of this life of a member were applied.
     #[must_use]
     pub fn applied(&self, member: MemberId, boot: BootId) -> u64 {

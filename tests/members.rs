@@ -5,10 +5,11 @@
 mod support;
 
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use spinney::{Error, Event, Store};
-use support::{directory, wait_until};
+use spinney::{Builder, Error, Event, Store};
+use support::{directory, now, wait_until};
 use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -138,9 +139,24 @@ fn without_a_majority_nothing_is_written_and_the_error_says_so() {
     assert!(!store.status().problems.is_empty());
 }
 
+/// Opens the member `name`, which is let in by the one at `address`.
+fn joiner(directory: &TempDir, name: &str, address: &str) -> Builder {
+    Store::builder().dir(directory.path()).member(name).listen("127.0.0.1:0").join(address)
+}
+
+/// Waits until there are so many members, who all have votes, and no change is under way.
+fn wait_for_voters(store: &Store, count: usize) {
+    wait_until(format!("{count} voters"), || {
+        let members = store.cluster().unwrap().members();
+        members.len() == count
+            && members.iter().all(|member| member.is_voter)
+            && store.status().problems.is_empty()
+    });
+}
+
 #[test]
-fn a_store_alone_grows_to_three_while_it_is_written_to() {
-    let directories: Vec<_> = (0..3).map(|_| directory()).collect();
+fn a_store_alone_grows_to_three_and_to_five_while_it_is_written_to() {
+    let directories: Vec<_> = (0..5).map(|_| directory()).collect();
     {
         let store = Store::open(directories[0].path()).unwrap();
         store.set("/alone", "1").unwrap();
@@ -148,35 +164,81 @@ fn a_store_alone_grows_to_three_while_it_is_written_to() {
     let first =
         Store::builder().dir(directories[0].path()).member("n1").listen("127.0.0.1:0").open().unwrap();
     assert_eq!(first.get("/alone").unwrap().text(), Some("1"), "what was there is there at once");
-    let writer = {
-        let store = first.clone();
-        std::thread::spawn(move || {
-            for n in 0..300 {
-                store.set(format!("/n/{n}"), n).unwrap();
-            }
-        })
-    };
+    let is_over = AtomicBool::new(false);
     let address = first.cluster().unwrap().address().to_string();
-    let others: Vec<_> = (1..3)
-        .map(|n| {
-            let builder = Store::builder().dir(directories[n].path()).member(format!("n{}", n + 1));
-            builder.listen("127.0.0.1:0").join(address.clone()).open().unwrap()
-        })
-        .collect();
-    writer.join().unwrap();
-    wait_until("three voters", || {
-        let members = first.cluster().unwrap().members();
-        members.len() == 3 && members.iter().all(|member| member.is_voter)
+    let mut others: Vec<Store> = Vec::new();
+    let written = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut written = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                first.set(format!("/n/{written}"), written).unwrap();
+                written += 1;
+            }
+            written
+        });
+        let _ending = Ending(&is_over);
+        for (count, names) in [(3, [1, 2]), (5, [3, 4])] {
+            for n in names {
+                // Any member may be asked.
+                let asked = others.last().map(|last| last.cluster().unwrap().address().to_string());
+                let asked = asked.as_ref().unwrap_or(&address);
+                others.push(joiner(&directories[n], &format!("n{}", n + 1), asked).open().unwrap());
+            }
+            wait_for_voters(&first, count);
+        }
+        is_over.store(true, Ordering::Relaxed);
+        writer.join().unwrap()
     });
+    assert!(written > 100, "{written} writes went through the growing");
     for store in &others {
-        assert_eq!(store.get_latest("/n").unwrap().children().count(), 300);
+        assert_eq!(store.get_latest("/n").unwrap().children().count(), written);
         assert_eq!(store.get("/alone").unwrap().text(), Some("1"));
     }
     drop(first);
     let alone = Store::open(directories[0].path());
     assert!(matches!(alone, Err(Error::InvalidSetting { setting: "listen", .. })), "it has no say alone");
+    // Two of five may be missing, and three not.
+    others.pop();
     others[1].set("/after", "1").unwrap();
     assert_eq!(others[0].get_latest("/after").unwrap().text(), Some("1"));
+    others.pop();
+    assert!(matches!(others[1].set("/minority", "1"), Err(Error::Unavailable { .. })));
+}
+
+/// Says that it is over, however the test ends.
+struct Ending<'a>(&'a AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_leader_that_closes_in_the_middle_of_a_change_leaves_the_others_able_to_go_on() {
+    for round in 0..10 {
+        let directories: Vec<_> = (0..3).map(|_| directory()).collect();
+        let founder = Store::builder().dir(directories[0].path()).member("n1").listen("127.0.0.1:0");
+        let first = founder.open().unwrap();
+        let address = first.cluster().unwrap().address().to_string();
+        let second = joiner(&directories[1], "n2", &address).open().unwrap();
+        wait_for_voters(&first, 2);
+        let third = joiner(&directories[2], "n3", &address).learner().open().unwrap();
+        wait_until("it has caught up", || third.get_latest("/").is_ok());
+        let (asking, id) = (second.cluster().unwrap(), third.cluster().unwrap().this());
+        std::thread::scope(|scope| {
+            scope.spawn(|| asking.promote(id));
+            let members = || first.cluster().unwrap().members();
+            // It has a vote from when the change begins: then the first two are both needed until it is complete.
+            let started = now();
+            while !members().iter().any(|member| member.id == id && member.is_voter) {
+                assert!(started.elapsed() < PATIENCE, "no change begins");
+            }
+            drop(first);
+        });
+        second.set("/after", round).unwrap();
+        assert_eq!(third.get_latest("/after").unwrap().parse(), Some(round));
+    }
 }
 
 #[test]

@@ -244,6 +244,19 @@ impl Replica {
         self.proposals.len()
     }
 
+    /// Whether some life of `member` has taken part before, as far as is known here.
+    #[must_use]
+    pub fn has_lived(&self, member: MemberId) -> bool {
+        let has_said_what_it_has = self.raft.matched(member).is_some_and(|matched| matched.get() > 0);
+        self.replicated.sessions.has_lived(member) || has_said_what_it_has
+    }
+
+    /// Whether all members will know, for good, that this life has been there: something that it proposed was applied.
+    #[must_use]
+    pub fn is_on_record(&self) -> bool {
+        self.replicated.sessions.applied(self.identity.member, self.raft.boot()) > 0
+    }
+
     /// What the newest snapshot of this member covers.
     #[must_use]
     pub fn saved(&self) -> EntryId {

@@ -43,9 +43,15 @@ fn scan(member: SocketAddr) {
     let _ = caller.read_to_end(&mut Vec::new());
 }
 
-fn turned_away(cluster: &Cluster) -> u64 {
-    let metrics = cluster.ask(0, "GET", "/metrics", None).unwrap().text();
-    let line = metrics.lines().find_map(|line| line.strip_prefix("spinney_peers_turned_away "));
+/// How many callers a member has turned away.
+pub(crate) fn turned_away(cluster: &Cluster, member: usize) -> u64 {
+    metric(cluster, member, "spinney_peers_turned_away")
+}
+
+/// A number that a member tells of itself.
+pub(crate) fn metric(cluster: &Cluster, member: usize, name: &str) -> u64 {
+    let metrics = cluster.ask(member, "GET", "/metrics", None).unwrap().text();
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap().parse().unwrap()
 }
 
@@ -75,7 +81,7 @@ fn whoever_is_none_of_the_members_is_turned_away_and_counted_and_told_of_once() 
     }
     {
         let _foreigner = Foreigner::start(&cluster, &["--peer-secret-file", secret.to_str().unwrap()]);
-        wait_until("it calls again and again", || turned_away(&cluster) >= 9 + 5);
+        wait_until("it calls again and again", || turned_away(&cluster, 0) >= 9 + 5);
     }
 
     let reasons = [

@@ -222,6 +222,7 @@ fn refused(path: &Path, error: &Error) -> String {
             "; name a file with --peer-secret-file, or accept the danger with --allow-insecure-peers"
         }
         Error::NotJoined { .. } => "; --initial-cluster names the members that are asked",
+        Error::Forgotten { .. } => ", with --initial-cluster-state existing",
         Error::Log(WalError::InUse { .. }) => "; is a server running on it?",
         _ => "",
     };

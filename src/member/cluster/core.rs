@@ -70,6 +70,8 @@ pub(super) struct Core {
     pub(super) saves: Vec<Ticket<Result<(), String>>>,
     /// The member is closing, and ends at this moment at the latest.
     pub(super) closing: Option<Instant>,
+    /// Another one was asked to lead.
+    pub(super) has_handed_over: bool,
     /// What the picture shows was last brought up to date for.
     pub(super) shown: Option<Shown>,
 }
@@ -146,6 +148,20 @@ impl Core {
             self.unpark();
         }
         self.joining_tick();
+        if self.closing.is_some() {
+            self.hand_over();
+        }
+    }
+
+    /// A leader that closes has another one lead, once no change of the members is under way: in the middle of one the others
+    /// may not be a majority without it, and then they cannot complete it until it comes back.
+    fn hand_over(&mut self) {
+        let raft = self.replica.raft();
+        if !self.has_handed_over && raft.role() == Role::Leader && !raft.config().is_joint() {
+            self.has_handed_over = true;
+            // Nobody waits for the answer: it shows in who leads.
+            self.step(Input::Ask { token: 0, request: Request::Transfer(None) });
+        }
     }
 
     fn hear(&mut self, event: Event) {
@@ -157,10 +173,7 @@ impl Core {
             Event::Done(done) => self.step(Input::Done(done)),
             Event::Wish(Wish::Close) => {
                 self.closing.get_or_insert_with(|| Clock::in_(HAND_OVER));
-                if self.replica.raft().role() == Role::Leader {
-                    // Nobody waits for the answer: it shows in who leads.
-                    self.step(Input::Ask { token: 0, request: Request::Transfer(None) });
-                }
+                self.hand_over();
             }
             Event::Wish(Wish::Wait(waiter)) => {
                 if let Waiter::Write { command, .. } = &waiter {

@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use crossbeam_channel::unbounded;
 use parking_lot::Mutex;
@@ -14,7 +15,7 @@ use super::super::{Callbacks, Settings};
 use super::Clustered;
 use super::core::Core;
 use super::health::Health;
-use super::joining::{JoinAnswer, JoinAsk, Joining};
+use super::joining::{JoinAnswer, JoinAsk, Joining, Question};
 use super::picture::{Head, Picture};
 use super::settings::ClusterSettings;
 use super::threads::{Bell, Hands, Inbox, keep_time, serve_watchers, spawn};
@@ -30,6 +31,9 @@ use crate::wal::{Disk, FileDisk, Identity, Recovery, WalSettings};
 /// What the id of a cluster is derived from, besides the founders and the token.
 const CONTEXT: &str = "spinney cluster id, version 1";
 
+/// How long another founder may take to say whether it knows this one.
+const KNOWN_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Opens the member.
 pub(super) fn open(
     path: &Path,
@@ -37,12 +41,16 @@ pub(super) fn open(
     cluster: &ClusterSettings,
 ) -> Result<Arc<Clustered>, Error> {
     let disk: Arc<dyn Disk> = Arc::new(FileDisk::open(path, true)?);
+    let known = Recovery::scan(Arc::clone(&disk))?.identity();
+    let secret = cluster.secret.as_deref().map(Secret::new).transpose()?;
+    if known.is_none() {
+        // Before it listens: of founders that begin at the same moment, none waits for another.
+        check_is_new(cluster, secret.as_ref())?;
+    }
     let listener = listen(cluster)?;
     let contact = contact(cluster, &listener)?;
-    let secret = cluster.secret.as_deref().map(Secret::new).transpose()?;
     // Before anybody is asked for admission: who is let in and cannot listen is a member that never comes.
     net::check(&listener, secret.is_some() || cluster.allow_insecure)?;
-    let known = Recovery::scan(Arc::clone(&disk))?.identity();
     let (identity, founding) = match known {
         Some(identity) => (identity, founders(cluster, &contact).1),
         None if !cluster.join.is_empty() => (join(cluster, &contact, secret.as_ref())?, Founding::Joining),
@@ -128,9 +136,26 @@ fn founders(cluster: &ClusterSettings, contact: &Contact) -> (Identity, Founding
     (identity, Founding::Together(Config::founded_by(members)))
 }
 
+/// Asks the other founders whether they know this one, whose directory is empty, from before. Those that are not there, or
+/// are busy with other things, are not waited for: at the beginning nobody is.
+fn check_is_new(cluster: &ClusterSettings, secret: Option<&Secret>) -> Result<(), Error> {
+    let (Identity { cluster: id, member }, _) = founders(cluster, &Contact::default());
+    let ask = codec::encode(&JoinAsk::new(Question::HaveIBeen(id, member)));
+    let settings = net::Settings { join_timeout: KNOWN_TIMEOUT, ..net_settings(cluster) };
+    for (_, address) in cluster.peers.iter().filter(|(name, _)| *name != cluster.name) {
+        let known_at = bare(address);
+        let answer = net::join(known_at, &ask, secret, &settings).ok();
+        let answer = answer.and_then(|answer| codec::decode(&answer).ok());
+        if matches!(answer, Some(JoinAnswer::Known(true))) {
+            return Err(Error::Forgotten { member: cluster.name.clone(), known_at: known_at.to_owned() });
+        }
+    }
+    Ok(())
+}
+
 /// Asks one after the other of the members to be let in.
 fn join(cluster: &ClusterSettings, contact: &Contact, secret: Option<&Secret>) -> Result<Identity, Error> {
-    let ask = codec::encode(&JoinAsk::new(contact.clone()));
+    let ask = codec::encode(&JoinAsk::new(Question::LetMeIn(contact.clone())));
     let settings = net_settings(cluster);
     let mut last = String::new();
     for address in &cluster.join {
@@ -138,7 +163,7 @@ fn join(cluster: &ClusterSettings, contact: &Contact, secret: Option<&Secret>) -
             Ok(answer) => match codec::decode(&answer) {
                 Ok(JoinAnswer::Welcome { cluster, member }) => return Ok(Identity { cluster, member }),
                 Ok(JoinAnswer::Refused(why)) => last = format!("{address} refuses: {why}"),
-                Err(_) => last = format!("{address} is not understood"),
+                Ok(JoinAnswer::Known(_)) | Err(_) => last = format!("{address} is not understood"),
             },
             Err(error) => last = format!("{address}: {error}"),
         }
@@ -150,7 +175,7 @@ fn net_settings(cluster: &ClusterSettings) -> net::Settings {
     net::Settings {
         seed: random(),
         allow_insecure: cluster.allow_insecure,
-        ..net::Settings::new(|| Clock::in_(std::time::Duration::ZERO))
+        ..net::Settings::new(|| Clock::in_(Duration::ZERO))
     }
 }
 
@@ -213,6 +238,7 @@ fn start(
         sessions: std::collections::BTreeMap::new(),
         saves: Vec::new(),
         closing: None,
+        has_handed_over: false,
         shown: None,
     });
     core.connect();
@@ -278,7 +304,7 @@ fn head(replica: &Replica) -> Head {
         role: raft.role(),
         term: raft.hard_state().term,
         leader: raft.leader(),
-        leader_since: Clock::in_(std::time::Duration::ZERO),
+        leader_since: Clock::in_(Duration::ZERO),
         config: Arc::new(raft.config().clone()),
         config_index: raft.config_index(),
         stopped: None,

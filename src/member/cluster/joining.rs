@@ -4,9 +4,12 @@
 //!   joiner ── JoinAsk: name, addresses ──► any member ──► leader: add as a learner
 //!          ◄── JoinAnswer: cluster, id ──      once that is committed
 //!   learner ── promote me ──► leader, again and again until it has caught up
+//!   founder ── JoinAsk: its id ──► each other founder     before it begins with an empty directory
+//!          ◄── JoinAnswer: known, or not ──
 //! ```
 //! A joiner that has the name of a member takes its place: whoever lost its disk comes back as a new member, since an id
-//! that has said what it has, and has not any more, must not be heard again.
+//! that has said what it has, and has not any more, must not be heard again. A founder that lost its disk looks like one that
+//! has never been there; the others know better, since each life of a member puts itself on record.
 
 use std::time::{Duration, Instant};
 
@@ -20,6 +23,7 @@ use crate::member::clock::Clock;
 use crate::net::JoinRequest;
 use crate::raft::{Change, Denied, Granted, Request};
 use crate::replica::Input;
+use crate::tree::Command;
 use crate::types::{ClusterId, MemberId};
 
 /// The version of what is said here.
@@ -31,11 +35,20 @@ const ASK_TICKS: u64 = 10;
 /// Nobody waits for the answer to a question with this token.
 const NOBODY: u64 = 0;
 
-/// What somebody says who wants to become a member.
+/// What somebody says who is no member yet.
 #[derive(Serialize, Deserialize)]
 pub(super) struct JoinAsk {
     version: u16,
-    contact: Contact,
+    question: Question,
+}
+
+/// What it wants.
+#[derive(Serialize, Deserialize)]
+pub(super) enum Question {
+    /// To become a member, who is called and reached like this.
+    LetMeIn(Contact),
+    /// To know whether it has been this member before.
+    HaveIBeen(ClusterId, MemberId),
 }
 
 /// What a member says to that.
@@ -45,11 +58,13 @@ pub(super) enum JoinAnswer {
     Welcome { cluster: ClusterId, member: MemberId },
     /// You are not, and why.
     Refused(String),
+    /// Whether you have been.
+    Known(bool),
 }
 
 impl JoinAsk {
-    pub(super) fn new(contact: Contact) -> Self {
-        Self { version: VERSION, contact }
+    pub(super) fn new(question: Question) -> Self {
+        Self { version: VERSION, question }
     }
 }
 
@@ -76,13 +91,26 @@ impl Joining {
 impl Core {
     /// Somebody asks this member to be let in.
     pub(super) fn hear_join(&mut self, asked: JoinRequest) {
-        let contact = match codec::decode::<JoinAsk>(asked.bytes()) {
-            Ok(JoinAsk { version: VERSION, contact }) if !contact.name.is_empty() => contact,
-            Ok(JoinAsk { version, .. }) if version != VERSION => {
+        let question = match codec::decode::<JoinAsk>(asked.bytes()) {
+            Ok(JoinAsk { version: VERSION, question }) => question,
+            Ok(JoinAsk { version, .. }) => {
                 return refuse(asked, format!("version {version} of joining is not known here"));
             }
-            _ => return refuse(asked, "the request is not understood".to_owned()),
+            Err(_) => return refuse(asked, "the request is not understood".to_owned()),
         };
+        match question {
+            Question::LetMeIn(contact) if contact.name.is_empty() => {
+                refuse(asked, "a member has a name".to_owned());
+            }
+            Question::LetMeIn(contact) => self.hear_joiner(contact, asked),
+            Question::HaveIBeen(cluster, member) => {
+                let is_known = cluster == self.replica.identity().cluster && self.replica.has_lived(member);
+                asked.answer(codec::encode(&JoinAnswer::Known(is_known)));
+            }
+        }
+    }
+
+    fn hear_joiner(&mut self, contact: Contact, asked: JoinRequest) {
         let contacts = &self.replica.raft().config().contacts;
         let namesake =
             contacts.iter().find(|(_, known)| known.name == contact.name).map(|(member, _)| *member);
@@ -151,6 +179,7 @@ impl Core {
             return;
         }
         self.ask_again();
+        self.go_on_record();
         let raft = self.replica.raft();
         let (me, config) = (raft.id(), raft.applied_config());
         let Some(known) = config.contacts.get(&me) else { return };
@@ -166,6 +195,16 @@ impl Core {
         };
         let request = Request::Change { changes: vec![change], expected: None };
         self.step(Input::Ask { token: NOBODY, request });
+    }
+
+    /// Has all know that this life has been there, if nothing else that it proposes does: should its disk be lost, it is not
+    /// taken for one that has never promised anything.
+    fn go_on_record(&mut self) {
+        let has_others = self.replica.raft().config().members().nth(1).is_some();
+        if has_others && !self.replica.is_on_record() && self.replica.waiting() == 0 {
+            let command = codec::encode(&Command::Expire).into();
+            self.step(Input::Propose { token: NOBODY, command });
+        }
     }
 
     fn ask_again(&mut self) {
