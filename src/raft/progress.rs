@@ -138,6 +138,7 @@ impl Progress {
     /// that is news.
     pub(super) fn matched(&mut self, matched: LogIndex, log: &Log) -> bool {
         let is_news = matched > self.matched;
+        let answers_probe = matched >= self.next.previous();
         self.matched = self.matched.max(matched);
         self.next = self.next.max(self.matched.next());
         while let Some((_, bytes)) = self.inflight.front().filter(|(last, _)| *last <= self.matched) {
@@ -145,7 +146,10 @@ impl Progress {
             self.inflight.pop_front();
         }
         match self.mode {
-            Mode::Probe { .. } => self.mode = Mode::Replicate,
+            // An older answer says nothing of what was asked. Taken for one, it would let all be sent again, and each
+            // message of that which comes out of order would bring the next question.
+            Mode::Probe { .. } if answers_probe => self.mode = Mode::Replicate,
+            Mode::Probe { .. } => {}
             Mode::Replicate => {}
             // The log reaches back to where the member is: no need for the rest of the snapshot.
             Mode::Snapshot { .. } if is_news && log.term_at(self.matched).is_some() => {
