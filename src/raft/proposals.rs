@@ -118,14 +118,22 @@ fn weight(commands: &[Arc<[u8]>]) -> u64 {
 }
 
 impl Raft {
+    /// Whether what is proposed now gets no number: nobody can take the leadership from this member, so nothing will be
+    /// proposed again. What it has numbered before and not appended yet goes first, and what follows that is numbered, too.
+    #[must_use]
+    pub fn proposes_unnumbered(&self) -> bool {
+        matches!(self.state, State::Leader(_))
+            && self.configs.current().is_alone(self.id)
+            && !self.proposals.has_unsent()
+    }
+
     pub(super) fn propose(&mut self, now: Timestamp, commands: Vec<Arc<[u8]>>, outputs: &mut Vec<Output>) {
         let is_alone = self.configs.current().is_alone(self.id);
         let reason = if self.is_stopped {
             Refusal::Stopped
         } else if is_alone && !matches!(self.state, State::Leader(_)) {
             Refusal::NoLeader
-        } else if is_alone && !self.proposals.has_unsent() {
-            // Nobody can take the leadership from it, so nothing will be proposed again and nothing need be numbered.
+        } else if self.proposes_unnumbered() {
             let payloads = commands.into_iter().map(|command| (None, Payload::Command(command)));
             return self.append(now, payloads, outputs);
         } else if self.proposals.bytes + weight(&commands) > self.settings.uncommitted_bytes

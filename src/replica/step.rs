@@ -151,12 +151,11 @@ impl Replica {
             }
             return all.into_iter().for_each(|one| self.propose(now, vec![one], outputs));
         }
-        let leads = self.raft.role() == raft::Role::Leader;
-        let is_alone = leads && self.raft.config().is_alone(self.identity.member);
+        let is_unnumbered = self.raft.proposes_unnumbered();
         let term = self.raft.hard_state().term;
         let mut commands = Vec::with_capacity(all.len());
         for (token, command) in all {
-            if is_alone {
+            if is_unnumbered {
                 self.proposals.add_unnumbered(term, token);
             } else {
                 self.proposals.add_numbered(token);
