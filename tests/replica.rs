@@ -4,10 +4,10 @@
 
 mod replicas;
 
-use replicas::Replicas;
-use spinney::internals::raft::{self, Message, Refusal};
+use replicas::{Replicas, key_of};
+use spinney::internals::raft::{self, Change, Message, Refusal, Request};
 use spinney::internals::replica::{Answer, Input, Settings};
-use spinney::internals::wal::WalSettings;
+use spinney::internals::wal::{Disk, SnapshotReader, WalError, WalSettings};
 use spinney::{LogIndex, MemberId};
 
 const LEADER: MemberId = MemberId::new(1);
@@ -87,4 +87,100 @@ fn a_snapshot_goes_on_where_it_was_on_another_connection() {
     assert!(after.iter().all(|offset| *offset >= 50_000) && after.len() > 5, "{after:?}");
     replicas.pass(10);
     assert_eq!(replicas.applied(learner), replicas.applied(LEADER));
+}
+
+/// The leader's newest snapshot.
+fn snapshot_of(replicas: &mut Replicas, member: MemberId) -> String {
+    let names = replicas.member(member).disk.names().unwrap();
+    names.into_iter().rfind(|name| name.ends_with(".snap")).expect("there is a snapshot")
+}
+
+#[test]
+fn a_snapshot_that_rots_under_a_leader_is_taken_anew() {
+    let (mut replicas, learner) = far_behind();
+    let name = snapshot_of(&mut replicas, LEADER);
+    let before = replicas.member(LEADER).disk.content(&name);
+    replicas.member(LEADER).disk.flip_bit(&name, before.len() * 4);
+    replicas.pass(100);
+    assert_eq!(replicas.applied(learner), LogIndex::default(), "it took what was damaged");
+    replicas.pass(300);
+    assert_eq!(replicas.applied(learner), replicas.applied(LEADER));
+    // What the leader itself would begin with is sound again.
+    let name = snapshot_of(&mut replicas, LEADER);
+    let saved = replicas.member(LEADER).disk.content(&name);
+    SnapshotReader::new(&saved[..], name).unwrap().verify().unwrap();
+}
+
+#[test]
+fn a_snapshot_that_is_gone_is_taken_anew_and_not_asked_for_all_the_time() {
+    let (mut replicas, learner) = far_behind();
+    let name = snapshot_of(&mut replicas, LEADER);
+    replicas.member(LEADER).disk.remove(&name).unwrap();
+    replicas.member(LEADER).held = Some("save a snapshot");
+    replicas.pass(200);
+    assert_eq!(replicas.applied(learner), LogIndex::default());
+    replicas.member(LEADER).held = None;
+    let saved = replicas.member(LEADER).jobs.pop_front().expect("it is taken anew").run();
+    replicas.step(LEADER, Input::Done(saved));
+    replicas.pass(200);
+    assert_eq!(replicas.applied(learner), replicas.applied(LEADER));
+}
+
+#[test]
+fn a_leader_whose_log_rots_under_it_fails_and_sends_nothing_of_it() {
+    // Little is kept in memory, so that what others lack is read from the disk.
+    let mut settings = settings();
+    settings.raft.cache_bytes = 1_000;
+    let mut replicas = Replicas::alone(settings);
+    let learner = replicas.add_learner(LEADER);
+    replicas.pass(20);
+    let before = replicas.applied(learner);
+    assert_eq!(before, replicas.applied(LEADER));
+
+    replicas.write(LEADER, 30);
+    replicas.wire.clear();
+    let segments: Vec<_> = replicas
+        .member(LEADER)
+        .disk
+        .names()
+        .unwrap()
+        .into_iter()
+        .filter(|name| name.ends_with(".wal"))
+        .collect();
+    assert!(segments.len() > 5, "{segments:?}");
+    // In the midst of a value of the third.
+    replicas.member(LEADER).disk.flip_bit(&segments[2], 6_000 * 8);
+    replicas.pass(100);
+    let failure = replicas.member(LEADER).failure.clone();
+    assert!(matches!(failure.as_deref(), Some(WalError::Damaged { .. })), "{failure:?}");
+    assert!(replicas.applied(learner) > before, "what is sound before it is sent");
+    assert!(replicas.applied(learner) < replicas.applied(LEADER));
+}
+
+#[test]
+fn who_becomes_alone_with_proposals_that_had_no_room_tells_each_caller_of_its_own_write() {
+    let mut settings = settings();
+    settings.raft.uncommitted_bytes = 13_000;
+    let mut replicas = Replicas::alone(settings);
+    let learner = replicas.add_learner(LEADER);
+    replicas.pass(20);
+
+    // Nothing becomes durable, so nothing is committed: what the learner forwards takes all the room but for one.
+    replicas.member(LEADER).stalls = true;
+    replicas.write(learner, 3);
+    replicas.deliver(|_| false);
+    let mut tokens = replicas.write(LEADER, 2);
+    let changes = vec![Change::Remove(learner)];
+    let token = replicas.token();
+    replicas.step(LEADER, Input::Ask { token, request: Request::Change { changes, expected: None } });
+    assert!(replicas.member(LEADER).replica.raft().config().is_alone(LEADER), "it is not alone");
+    tokens.extend(replicas.write(LEADER, 1));
+    replicas.go_on(LEADER);
+    tokens.extend(replicas.write(LEADER, 1));
+
+    for token in tokens {
+        let answer = replicas.member(LEADER).answers.get(&token);
+        let Some(Answer::Written { result: Ok(changes), .. }) = answer else { panic!("{token}: {answer:?}") };
+        assert_eq!(changes[0].key(), &key_of(token), "the answer to {token}");
+    }
 }

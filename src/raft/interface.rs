@@ -84,7 +84,8 @@ pub enum Input {
     Saved(EntryId),
     /// The owner's log begins after this position now; see [`Raft::releasable`](super::Raft::releasable).
     Released(LogIndex),
-    /// The chunk of [`Output::SendChunk`] cannot be read. The member is offered the newest snapshot instead.
+    /// The chunk of [`Output::SendChunk`] cannot be read. The member is offered a newer snapshot at once, or after a while
+    /// the same one again, which the owner has taken anew by then.
     ChunkFailed {
         /// Whom it was for.
         member: MemberId,
@@ -269,8 +270,6 @@ pub struct Known {
     pub applied: EntryId,
     /// A position up to which the log is known to be committed; it may be committed further.
     pub committed: LogIndex,
-    /// The log does not have all that this member has said to be durable: it may vote for nobody.
-    pub is_damaged: bool,
     /// The entry before the first one of the log: what the snapshot covers.
     pub(super) before: EntryId,
     /// The first entry of each term that the log has.

@@ -172,8 +172,7 @@ impl Raft {
     #[must_use]
     pub fn new(id: MemberId, settings: Settings, known: Known, seed: u64) -> Self {
         settings.check().expect("settings are checked where they are made");
-        let Known { mut hard_state, applied, committed, is_damaged, before, terms, configs, last, time } =
-            known;
+        let Known { mut hard_state, applied, committed, before, terms, configs, last, time } = known;
         assert!(before.index <= applied.index && applied.index <= last.index, "a tree is within its log");
         let mut random = Random::new(seed);
         // A random step: a member whose disk was put back from an old copy hardly ever gets the number of a life that
@@ -204,7 +203,7 @@ impl Raft {
             requests: Requests::default(),
             receiving: None,
             // A member that has lost what it said was durable must neither vote nor count.
-            is_stopped: is_damaged,
+            is_stopped: false,
         }
     }
 

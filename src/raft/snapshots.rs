@@ -95,12 +95,13 @@ impl Raft {
         }
     }
 
-    /// A part cannot be read: the snapshot is gone. There is a newer one.
+    /// A part cannot be read: the snapshot is gone, and there is a newer one, or there will be. Offered at once, the same one
+    /// would be asked for and fail as fast as messages can go.
     pub(super) fn chunk_failed(&mut self, member: MemberId, outputs: &mut Vec<Output>) {
         let (pen, newest) = (self.pen(), self.saved);
         let State::Leader(leader) = &mut self.state else { return };
         if let Some(progress) = leader.peers.get_mut(&member)
-            && matches!(progress.mode, Mode::Snapshot { .. })
+            && matches!(progress.mode, Mode::Snapshot { snapshot, .. } if snapshot != newest)
         {
             progress.begin_snapshot(newest);
             pen.send(member, Message::SnapshotOffer { snapshot: newest }, outputs);

@@ -1,5 +1,6 @@
 //! Snapshots: taken here, sent to peers, received from them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::content::Content;
@@ -21,6 +22,10 @@ pub(super) struct Snapshots {
     /// What the newest one covers.
     saved: EntryId,
     is_saving: bool,
+    /// Its file is not what was written, as it seems. What it says is in memory, so it is taken anew.
+    is_doubted: bool,
+    /// Who was sent all of which one.
+    sent: BTreeSet<(MemberId, EntryId)>,
     is_preparing: bool,
     /// The tick before which no new attempt is made.
     retry_at: u64,
@@ -35,6 +40,8 @@ impl Snapshots {
         Self {
             saved,
             is_saving: false,
+            is_doubted: false,
+            sent: BTreeSet::new(),
             is_preparing: false,
             retry_at: 0,
             ticks: 0,
@@ -72,8 +79,7 @@ impl Replica {
         let entries = applied.index.get() - self.snapshots.saved.index.get();
         let is_due =
             self.wal.sealed_bytes() >= self.settings.log_bytes || entries >= self.settings.log_entries;
-        if is_due
-            && entries > 0
+        if (is_due && entries > 0 || self.snapshots.is_doubted)
             && !self.snapshots.is_saving
             && self.snapshots.ticks >= self.snapshots.retry_at
         {
@@ -117,6 +123,10 @@ impl Replica {
             }
             Ended::Saved(result) => {
                 self.snapshots.is_saving = false;
+                if result.is_ok() {
+                    self.snapshots.is_doubted = false;
+                    self.snapshots.sent.clear();
+                }
                 match result {
                     // One that has come from a leader meanwhile may be newer.
                     Ok(saved) if saved.index > self.snapshots.saved.index => {
@@ -166,7 +176,8 @@ impl Replica {
         (first > before).then(|| first.previous())
     }
 
-    /// Sends a part of a snapshot.
+    /// Sends a part of a snapshot. What a file holds is checked by whoever has received all of it: if that one begins
+    /// again, the file is no good, and neither is one that cannot be read.
     pub(super) fn send_chunk(
         &mut self,
         member: MemberId,
@@ -175,8 +186,13 @@ impl Replica {
         (offset, bytes): (u64, u64),
         outputs: &mut Vec<Output>,
     ) -> Option<raft::Input> {
-        match wal::read_snapshot_part(&self.disk, snapshot.index, offset, bytes) {
-            Ok((part, is_last)) => {
+        let was_refused = offset == 0 && self.snapshots.sent.contains(&(member, snapshot));
+        let part = wal::read_snapshot_part(&self.disk, snapshot.index, offset, bytes);
+        match part.ok().filter(|_| !was_refused) {
+            Some((part, is_last)) => {
+                if is_last {
+                    self.snapshots.sent.insert((member, snapshot));
+                }
                 let message = Message::SnapshotChunk { snapshot, offset, bytes: part.into(), is_last };
                 outputs.push(Output::Send(Envelope {
                     from: self.identity.member,
@@ -186,7 +202,10 @@ impl Replica {
                 }));
                 None
             }
-            Err(_) => Some(raft::Input::ChunkFailed { member }),
+            None => {
+                self.snapshots.is_doubted |= snapshot == self.snapshots.saved;
+                Some(raft::Input::ChunkFailed { member })
+            }
         }
     }
 

@@ -298,9 +298,12 @@ impl Replica {
             Asked::ReadRefused { token, reason } => answer(Some(token), Answer::Refused(reason), outputs),
             Asked::Answer { token, result } => answer(Some(token), Answer::Told(result), outputs),
             Asked::Load { member, first, last, bytes } => {
-                // A log that cannot be read now may be later; the core asks again.
-                let entries = self.wal.entries(first, last, bytes).unwrap_or_default();
-                return Some(raft::Input::Loaded { member, entries });
+                return match self.wal.entries(first, last, bytes) {
+                    Ok(entries) => Some(raft::Input::Loaded { member, entries }),
+                    Err(error) if error.is_damage() => self.fail(error, outputs),
+                    // A log that cannot be read now may be later; the core asks again.
+                    Err(_) => Some(raft::Input::Loaded { member, entries: Vec::new() }),
+                };
             }
             Asked::SendChunk { member, term, snapshot, offset, bytes } => {
                 return self.send_chunk(member, term, snapshot, (offset, bytes), outputs);

@@ -131,6 +131,21 @@ impl WalError {
         }
     }
 
+    /// Whether what was written is not there any more: nothing but another copy helps.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::SegmentMissing { .. }
+            | Self::NotAFileOfOurs { .. }
+            | Self::UnknownVersion { .. }
+            | Self::OtherLog { .. }
+            | Self::WrongLength { .. }
+            | Self::Damaged { .. } => true,
+            Self::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            _ => false,
+        }
+    }
+
     /// What keeps something from being made, without what that is.
     pub(super) fn why(&self) -> String {
         match self {

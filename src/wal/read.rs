@@ -15,7 +15,7 @@ impl Wal {
     ///
     /// # Errors
     ///
-    /// When the disk cannot be read, or holds something else than was written to it.
+    /// When the disk cannot be read, or does not hold what was written to it.
     pub fn entries(&self, first: LogIndex, last: LogIndex, bytes: u64) -> Result<Vec<Entry>, WalError> {
         let mut reading =
             Reading { next: first, last: last.min(self.last().index), left: bytes, found: Vec::new() };
@@ -23,24 +23,32 @@ impl Wal {
             return Ok(Vec::new());
         }
         let mut memory = Vec::new();
+        let mut lost = None;
         for (sequence, end) in self.segments_from(first) {
             let (header, _) = Header::read(self.files(), &name_of(sequence))?;
             let segment = Segment::load(self.files(), header, memory)?;
-            self.read_segment(&segment, end, &mut reading)?;
+            let stopped = self.read_segment(&segment, end, &mut reading)?;
             if reading.is_done() {
                 break;
             }
+            let what = "the log goes on elsewhere than it did when it was written";
+            lost.get_or_insert_with(|| segment.damaged(self.files(), stopped, what));
             memory = segment.into_memory();
         }
-        Ok(reading.found)
+        match lost {
+            // Nothing but entries that came after what was looked for: where the first segment seems to end, it is bad.
+            Some(lost) if reading.found.is_empty() => Err(lost),
+            _ => Ok(reading.found),
+        }
     }
 
+    /// Reads one segment; says where it stopped.
     fn read_segment(
         &self,
         segment: &Segment,
         end: Option<u32>,
         reading: &mut Reading,
-    ) -> Result<(), WalError> {
+    ) -> Result<u32, WalError> {
         let opening = segment.record(RECORDS_START);
         let mut offset = opening
             .ok_or_else(|| segment.damaged(self.files(), RECORDS_START, "the opening record changed"))?
@@ -49,7 +57,7 @@ impl Wal {
         while end.is_none_or(|end| offset < end) {
             let Some(record) = segment.record(offset) else {
                 return match end {
-                    None => Ok(()),
+                    None => Ok(offset),
                     Some(_) => {
                         Err(segment.damaged(self.files(), offset, "the record changed since it was written"))
                     }
@@ -60,13 +68,13 @@ impl Wal {
                 if entry.id.index == reading.next && self.term_at(entry.id.index) == Some(entry.id.term) {
                     reading.take(entry);
                     if reading.is_done() {
-                        return Ok(());
+                        return Ok(offset);
                     }
                 }
             }
             offset = record.end;
         }
-        Ok(())
+        Ok(offset)
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use spinney::internals::codec;
 use spinney::internals::entry::{Config, Contact};
 use spinney::internals::raft::{Change, Envelope, Request};
-use spinney::internals::replica::{Answer, Founding, Input, Job, Moment, Output, Replica, Settings};
+use spinney::internals::replica::{Answer, Founding, Input, Job, Moment, Output, Replica, Settings, SyncJob};
 use spinney::internals::tree::{Command, Put, PutMode, Value};
 use spinney::internals::wal::{Disk, Identity, SimulatedDisk, WalError};
 use spinney::{ClusterId, Key, LogIndex, MemberId, Timestamp};
@@ -28,6 +28,9 @@ pub(crate) struct Member {
     /// Jobs of this name wait until the test runs them.
     pub(crate) held: Option<&'static str>,
     pub(crate) jobs: VecDeque<Job>,
+    /// Its disk makes nothing durable while this is so.
+    pub(crate) stalls: bool,
+    pub(crate) syncs: VecDeque<SyncJob>,
 }
 
 /// Some members and what is under way between them.
@@ -42,6 +45,11 @@ pub(crate) struct Replicas {
 
 fn contact(name: &str) -> Contact {
     Contact { name: name.to_owned(), peer_addresses: vec![name.to_owned()], ..Contact::default() }
+}
+
+/// The key that a call writes.
+pub(crate) fn key_of(token: u64) -> Key {
+    Key::parse(&format!("/{token}")).unwrap()
 }
 
 impl Replicas {
@@ -60,8 +68,17 @@ impl Replicas {
         let identity = Identity { cluster: CLUSTER, member };
         let opened: Arc<dyn Disk> = Arc::new(disk.clone());
         let replica = Replica::open(opened, self.settings.clone(), identity, founding, member.get()).unwrap();
-        let (answers, jobs) = (BTreeMap::new(), VecDeque::new());
-        self.members.insert(member, Member { replica, disk, answers, failure: None, held: None, jobs });
+        let it = Member {
+            replica,
+            disk,
+            answers: BTreeMap::new(),
+            failure: None,
+            held: None,
+            jobs: VecDeque::new(),
+            stalls: false,
+            syncs: VecDeque::new(),
+        };
+        self.members.insert(member, it);
     }
 
     pub(crate) fn member(&mut self, member: MemberId) -> &mut Member {
@@ -85,15 +102,27 @@ impl Replicas {
         self.next_token
     }
 
-    /// `leader` writes so many values, each to a key of its own.
-    pub(crate) fn write(&mut self, leader: MemberId, count: usize) {
+    /// `leader` writes so many values, each to a key of its own, which is called as the call's token is.
+    pub(crate) fn write(&mut self, leader: MemberId, count: usize) -> Vec<u64> {
+        let mut tokens = Vec::new();
         for _ in 0..count {
             let token = self.token();
-            let key = Key::parse(&format!("/{token}")).unwrap();
+            let key = key_of(token);
             let value = Value::new(vec![token as u8; VALUE_BYTES]);
             let mode = PutMode::Set;
             let put = Command::Put(Put { key, mode, value, ttl_ms: None, dir: false, refresh: false });
             self.step(leader, Input::Propose { token, command: codec::encode(&put).into() });
+            tokens.push(token);
+        }
+        tokens
+    }
+
+    /// Lets the disk make durable what it has held up, and all that follows.
+    pub(crate) fn go_on(&mut self, member: MemberId) {
+        self.member(member).stalls = false;
+        while let Some(job) = self.member(member).syncs.pop_front() {
+            let synced = job.run(|_| {});
+            self.step(member, Input::Synced(synced));
         }
     }
 
@@ -130,6 +159,7 @@ impl Replicas {
             let it = self.members.get_mut(&member).unwrap();
             match output {
                 Output::Send(envelope) => self.wire.push_back(envelope),
+                Output::Sync(job) if it.stalls => it.syncs.push_back(job),
                 Output::Sync(job) => {
                     let wire = &mut self.wire;
                     let synced = job.run(|envelope| wire.push_back(envelope));
