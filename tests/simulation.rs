@@ -28,6 +28,10 @@ const FOUND: &[(u64, &str)] = &[
     (5_004_066, "a vote that is asked for again makes a member forget its leader: script a18"),
     (7_000_882, "a leader sends a member with a full disk the same again with every answer"),
     (8_000_517, "a member with a full disk asks for a snapshot again with every part of it"),
+    (
+        5_000_581,
+        "the simulator itself: a frame that is bad breaks a connection that is broken already, without end",
+    ),
     (8_001_468, "the simulator itself: nobody knows any more that a disk was put back"),
 ];
 

@@ -11,7 +11,8 @@ use super::machine::Condition;
 use super::network::Place;
 use super::plan::{Fault, MS, Plan, SECOND};
 use super::random::Random;
-use super::world::{Event, World, contact};
+use super::settings::contact;
+use super::world::{Event, World};
 
 /// No cluster gets more members than this.
 const MEMBERS_MAX: usize = 7;

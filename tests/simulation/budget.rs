@@ -13,7 +13,8 @@ use spinney::internals::raft::{Message, Request};
 use super::invariants::Image;
 use super::machine::Condition;
 use super::network::Place;
-use super::world::{Event, World, open_frame};
+use super::steps::open_frame;
+use super::world::{Event, World};
 
 impl World {
     /// Whether the data of the machine at `place` may go for good, and the cluster go on without it.

@@ -57,6 +57,7 @@ const RARELY: &[&str] = &[
     "an old snapshot was refused",
     "a handover came to nothing",
     "a member that was removed was told",
+    "damage was found by a process that ran",
 ];
 
 impl Coverage {

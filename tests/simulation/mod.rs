@@ -17,6 +17,7 @@ mod budget;
 mod clients;
 pub mod coverage;
 mod invariants;
+mod life;
 #[path = "../support/linear.rs"]
 pub mod linear;
 mod machine;
@@ -28,7 +29,9 @@ mod quiet;
 mod random;
 pub mod report;
 mod sessions;
+mod settings;
 mod sights;
+mod steps;
 pub mod sweep;
 mod upheaval;
 mod watching;

@@ -12,6 +12,9 @@ use super::world::{Event, World};
 /// What a disk writes as one.
 const SECTOR_BYTES: usize = 512;
 
+/// The segment that is written to, and those that are ready to follow it.
+const SEGMENTS_IN_USE: usize = 3;
+
 /// For so long a member whose disk was put back hears nobody but the leader that knows it.
 const NOTICED_MAX: Time = 5 * SECOND;
 
@@ -227,14 +230,49 @@ impl World {
         self.can_spare(place).then_some(place)
     }
 
-    /// A bit of what was durable flips, and the process is started anew.
+    /// A bit of what was durable flips: while the process runs, or before it is started anew.
     fn rot(&mut self) -> bool {
+        if self.faults.one_in(2) {
+            return self.rot_beneath();
+        }
         let Some((place, name)) = self.vouched_file() else { return false };
         let disk = self.machines[place.0].disk.clone();
         let bits = disk.content(&name).len() as u64 * 8;
         if bits > 0 {
             disk.flip_bit(&name, self.faults.below(bits) as usize);
         }
+        true
+    }
+
+    /// A bit flips under a process that runs on: in a snapshot, or in a segment that is written to no more.
+    fn rot_beneath(&mut self) -> bool {
+        let Some(place) = self.expendable().filter(|place| self.machines[place.0].is_up()) else {
+            return false;
+        };
+        let disk = self.machines[place.0].disk.clone();
+        let mut names = spinney::internals::wal::Disk::names(&disk).unwrap_or_default();
+        names.retain(|name| name.ends_with(".wal") || name.ends_with(".snap"));
+        names.sort();
+        // The last of the segments are the one that is written to, and those that are ready to follow it.
+        let segments = names.iter().filter(|name| name.ends_with(".wal")).count();
+        let in_use: Vec<String> = names
+            .iter()
+            .filter(|name| name.ends_with(".wal"))
+            .skip(segments.saturating_sub(SEGMENTS_IN_USE))
+            .cloned()
+            .collect();
+        names.retain(|name| !in_use.contains(name));
+        if names.is_empty() {
+            return false;
+        }
+        let name = self.faults.pick(&names).clone();
+        let bits = disk.content(&name).len() as u64 * 8;
+        disk.flip_bit(&name, self.faults.below(bits) as usize);
+        let machine = &mut self.machines[place.0];
+        machine.condition = Condition::Rotten;
+        // Whether anybody has noticed or not: it is not to be spared for ever.
+        let (life, lasts) = (machine.life, self.faults.exponential(2 * SECOND));
+        self.after(lasts, Event::Die { place, life, power: false });
         true
     }
 

@@ -93,7 +93,10 @@ impl World {
             machine.disk.fail_sync(u64::MAX);
             if machine.condition == Condition::PutBack {
                 self.give_up_disk(place);
-            } else if self.plan.restarts || machine.disk.has_stopped() {
+            } else if self.plan.restarts
+                || machine.disk.has_stopped()
+                || machine.condition == Condition::Rotten
+            {
                 self.after(MS, Event::Die { place, life, power: false });
             } else {
                 machine.disk.stop_after(u64::MAX);

@@ -27,6 +27,8 @@ pub struct Report {
     pub doubled: u64,
     /// See above.
     pub corrupted: u64,
+    /// How many frames were under way at once, at most.
+    pub under_way_max: u64,
     /// How many entries were committed.
     pub entries: u64,
     /// How many in each run.
@@ -99,6 +101,7 @@ impl Report {
             undecided told);
         self.entries_each.extend(&other.entries_each);
         self.recovery_ms = self.recovery_ms.max(other.recovery_ms);
+        self.under_way_max = self.under_way_max.max(other.under_way_max);
         for (fault, times) in &other.faults {
             *self.faults.entry(*fault).or_default() += times;
         }
@@ -112,8 +115,8 @@ impl fmt::Display for Report {
         writeln!(f, "events               {:>12}   in {} s of virtual time", self.events, self.seconds)?;
         writeln!(
             f,
-            "messages             {:>12}   {} lost, {} doubled, {} corrupted",
-            self.messages, self.lost, self.doubled, self.corrupted
+            "messages             {:>12}   {} lost, {} doubled, {} corrupted; {} under way at most",
+            self.messages, self.lost, self.doubled, self.corrupted, self.under_way_max
         )?;
         writeln!(
             f,

@@ -148,6 +148,7 @@ impl World {
     /// Nothing happens in a whole cluster but heartbeats, once everything has expired: nothing is tried again for ever.
     pub(super) fn watch_still(&mut self) {
         self.outlive_all();
+        self.let_outsiders_learn();
         self.let_pass();
         let (elections, entries) = (self.report.elections, self.witness.last());
         self.spoken = Spoken::default();
@@ -156,6 +157,18 @@ impl World {
         let after = self.report.elections;
         self.require(after == elections, || format!("{} elections in a whole cluster", after - elections));
         self.check_still(entries, patience);
+    }
+
+    /// Whoever was removed and stood still since asks once more when it goes on, and is told.
+    fn let_outsiders_learn(&mut self) {
+        let Some((_, config)) = self.settled() else { return };
+        let outside =
+            |machine: &&super::machine::Machine| machine.is_up() && !config.contains(machine.member());
+        let awake =
+            self.machines.iter().filter(outside).map(|machine| machine.paused_until.max(self.now)).max();
+        if let Some(awake) = awake {
+            self.run_until(awake + 2 * self.patience());
+        }
     }
 
     /// Lets everything come that is on its way, and whoever waits for something give it up: also a leader who calls for one
