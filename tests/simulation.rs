@@ -32,6 +32,14 @@ const FOUND: &[(u64, &str)] = &[
         5_000_581,
         "the simulator itself: a frame that is bad breaks a connection that is broken already, without end",
     ),
+    (
+        5_003_635,
+        "a member that has become the only one tells a caller what another's write did: tests/replica.rs",
+    ),
+    (5_005_433, "the simulator itself: who was removed wakes up while nothing is to be said"),
+    (5_006_954, "an older answer ends the search for where logs part, and all is sent again: script b15"),
+    (5_011_958, "the simulator itself: the image of a disk that rots is put back"),
+    (5_019_055, "as 5006954"),
     (8_001_468, "the simulator itself: nobody knows any more that a disk was put back"),
 ];
 

@@ -334,8 +334,11 @@ impl World {
     fn put_disk_back(&mut self) -> bool {
         let place = self.any_place();
         let Some(image) = self.images.remove(&place) else {
-            let copy = self.machines[place.0].disk.copy();
-            self.images.insert(place, copy);
+            // What has begun to rot would be found out by nobody's leader.
+            if self.is_dependable(place) {
+                let copy = self.machines[place.0].disk.copy();
+                self.images.insert(place, copy);
+            }
             return false;
         };
         let member = self.machines[place.0].member();
