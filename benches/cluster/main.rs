@@ -41,7 +41,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use bare::Bare;
-use members::Members;
+use members::{Members, keys};
 use slice::per_second;
 use table::{Reach, Row, Table, Unit};
 use turns::in_turns;
@@ -228,8 +228,4 @@ fn reads(options: &Options, members: &Members, leased: &Members, table: &mut Tab
         reach: Reach::ToCompare,
     });
     Ok(())
-}
-
-fn keys() -> Vec<String> {
-    (0..10_000).map(|n| format!("/svc/{:04}/{:04}", n % 100, n / 100)).collect()
 }

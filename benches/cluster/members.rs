@@ -11,7 +11,8 @@ use crate::Result;
 use crate::table::{Reach, Row, Unit};
 use crate::turns::in_turns;
 
-const VALUE: [u8; 64] = [b'x'; 64];
+/// What every key holds.
+pub(crate) const VALUE: [u8; 64] = [b'x'; 64];
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -22,6 +23,11 @@ pub(crate) struct Members {
     has_leases: bool,
     directory: PathBuf,
     stores: RefCell<Vec<Option<Store>>>,
+}
+
+/// What is set and got.
+pub(crate) fn keys() -> Vec<String> {
+    (0..10_000).map(|n| format!("/svc/{:04}/{:04}", n % 100, n / 100)).collect()
 }
 
 pub(crate) fn set(store: &Store, key: &str) -> Result<()> {
@@ -53,7 +59,7 @@ impl Members {
         }
         // Every key is there, so that all sets do the same.
         let leader = members.leader()?;
-        for key in crate::keys() {
+        for key in keys() {
             leader.set(key, VALUE)?;
         }
         Ok(members)

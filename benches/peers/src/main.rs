@@ -1,4 +1,4 @@
-//! Spinney beside other embedded stores: the same work for each, in one interleaved run.
+//! Spinney beside other embedded stores, and beside another Raft: the same work for each, in one interleaved run.
 //!
 //! ```text
 //!   cargo run --release                         100,000 keys, some minutes
@@ -6,6 +6,7 @@
 //!   cargo run --release -- --keys 1000000       with a million keys
 //!   cargo run --release -- redb spinney         only these (`raw` always runs: it is the yardstick)
 //!   cargo run --release -- --dir /mnt/disk      on another disk than the one of the build directory
+//!   cargo run --release -- cluster              three members beside three of raft-rs: see [`cluster`]
 //! ```
 //!
 //! Keys are `/svc/NNNN/MMMM`, values 64 bytes, and every set is a transaction of its own on a random key that
@@ -25,15 +26,29 @@
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
+#[path = "../../cluster/bare.rs"]
+mod bare;
 mod child;
+mod cluster;
 mod contestants;
 #[path = "../../store/keys.rs"]
 mod keys;
 #[path = "../../store/machine.rs"]
 mod machine;
+#[allow(dead_code, reason = "shared with benches/cluster")]
+#[path = "../../cluster/members.rs"]
+mod members;
+#[path = "../../store/limits/raw_log.rs"]
+mod raw_log;
 mod report;
 #[path = "../../store/slice.rs"]
 mod slice;
+#[allow(dead_code, reason = "shared with benches/cluster")]
+#[path = "../../store/table.rs"]
+mod table;
+#[allow(dead_code, reason = "shared with benches/cluster")]
+#[path = "../../store/turns.rs"]
+mod turns;
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -60,6 +75,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match arguments.first().map(String::as_str) {
         Some(child::FLAG) => child::run(&arguments[1..]),
+        Some(cluster::NAME) => cluster::compare(&arguments[1..]),
         _ => Options::parse(&arguments).and_then(|options| compare(&options)),
     };
     match outcome {
