@@ -2,7 +2,7 @@
 
 use super::quorum::agreed;
 use super::{Output, Raft, State, Stop};
-use crate::entry::{Config, Entry};
+use crate::entry::{Config, Entry, EntryId};
 use crate::types::{LogIndex, MemberId, Timestamp};
 
 impl Raft {
@@ -20,7 +20,6 @@ impl Raft {
             return;
         }
         self.commit_to(agreed);
-        self.tell_commit(now, outputs);
         self.go_on_with_change(now, outputs);
     }
 
@@ -29,6 +28,15 @@ impl Raft {
         if index > self.committed {
             self.committed = index;
             self.configs.settle(index);
+        }
+    }
+
+    /// The leader's log is committed up to this entry. Where this log does not have it, an [`Append`](super::Message::Append)
+    /// was lost or is late, and the next one tells.
+    pub(super) fn learn_commit(&mut self, upto: EntryId, outputs: &mut Vec<Output>) {
+        if self.log.has(upto) {
+            self.commit_to(upto.index);
+            self.hand_out(outputs);
         }
     }
 

@@ -78,6 +78,10 @@ pub enum Input {
         /// The entries; none when the log cannot be read.
         entries: Vec<Entry>,
     },
+    /// The owner has nothing more for the core at present: what was put off, so that it could go along with something else, is
+    /// sent. That is how far the log is committed, which the next entries would have told. Given too early it costs
+    /// messages; never given, heartbeats make up for it.
+    Flush,
     /// How many bytes of entries were handed out and are not applied yet. An owner that applies at once need not say.
     Backlog(u64),
     /// A snapshot of this member's own making covers the entries up to this one, and is durable.

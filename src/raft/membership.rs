@@ -159,6 +159,8 @@ impl Raft {
             let config = Box::new(leaving(config));
             self.append(now, [(None, Payload::Config(config))].into_iter(), outputs);
         } else if !config.is_voter(self.id) {
+            // There is no later: whoever leads next would have to find out.
+            self.tell_commit(now, outputs);
             self.retire(outputs);
         }
     }

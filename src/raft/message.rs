@@ -3,6 +3,7 @@
 //! ```text
 //!   candidate ──► PreVote, Vote             ◄── PreVoteAnswer, VoteAnswer
 //!   leader    ──► Append (empty: heartbeat) ◄── AppendAnswer: matched, or where the logs part
+//!             ──► Committed                 no answer: the next Append says it again
 //!   leader    ──► SnapshotOffer             ◄── SnapshotRequest {offset}
 //!             ──► SnapshotChunk             ◄── SnapshotRequest {next offset}, at last AppendAnswer
 //!   leader    ──► TimeoutNow, Removed
@@ -173,6 +174,11 @@ pub enum Message {
     Removed {
         /// Up to where the sender knows who the members are.
         committed: LogIndex,
+    },
+    /// The log is committed up to this entry, which the follower has said that it has.
+    Committed {
+        /// The entry.
+        upto: EntryId,
     },
 }
 

@@ -4,7 +4,7 @@
 //!   Input ──► step ──► Output, Output, …       the order of the outputs is the contract: see `interface`
 //!
 //!   leader     Propose ──► Send(Append) ──────────────────────────┐
-//!                    └───► Persist{7} ··· Persisted{7} ──► commit ─┴─► Apply ──► Send(heartbeat: committed)
+//!                    └───► Persist{7} ··· Persisted{7} ──► commit ─┴─► Apply ··· Flush ──► Send(Committed)
 //!   follower   Receive(Append) ──► Persist{4}, Send{AppendAnswer, after: 4} ··· ──► Apply
 //!
 //!                ┌────────── nobody would elect it, or a leader is heard ─────────┐
@@ -224,6 +224,7 @@ impl Raft {
             Input::PersistFailed => self.stop(None, outputs),
             Input::Loaded { member, entries } => self.loaded(now, member, entries, outputs),
             Input::Backlog(bytes) => self.proposals.backlog = bytes,
+            Input::Flush => self.tell_commit(now, outputs),
             Input::Saved(snapshot) => self.snapshot_saved(snapshot, outputs),
             Input::Released(upto) => self.log.release(upto.min(self.saved.index)),
             Input::ChunkFailed { member } => self.chunk_failed(member, outputs),
@@ -305,6 +306,11 @@ impl Raft {
             Message::Ask { token, request } => self.ask_for(now, from, token, request, outputs),
             Message::Answer { token, result } => self.answered(from, token, result, outputs),
             Message::Removed { committed } => self.told_of_removal(committed, outputs),
+            Message::Committed { upto } => {
+                if self.follow_leader(from, outputs) {
+                    self.learn_commit(upto, outputs);
+                }
+            }
         }
     }
 
@@ -324,6 +330,7 @@ impl Raft {
         }
         match message {
             Message::Append { prev, entries, .. } => follower::check_entries(*prev, entries, term),
+            Message::Committed { upto } => follower::check_entries(*upto, &[], term),
             Message::PreVote { term, .. } if term.get() > FAR => Err("nobody can have reached this term"),
             Message::Forward { first, .. } if *first == 0 || *first > FAR => Err("proposals count from 1"),
             Message::SnapshotOffer { snapshot } | Message::SnapshotChunk { snapshot, .. }
@@ -344,6 +351,7 @@ impl Raft {
             // Whoever hears from a leader, or may have promised to one before it was restarted, disturbs it for nobody.
             Message::Vote { is_transfer: false, .. } if self.is_loyal() => return false,
             Message::Append { .. }
+            | Message::Committed { .. }
             | Message::SnapshotOffer { .. }
             | Message::SnapshotChunk { .. }
             | Message::TimeoutNow { .. } => self.become_follower(term, Some(from)),

@@ -59,11 +59,10 @@ impl Raft {
         }
     }
 
-    /// Tells everybody how far the log is committed: with the next entries, if there are any to be sent.
+    /// Tells everybody how far the log is committed who was not told with entries meanwhile.
     pub(super) fn tell_commit(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
         let Some((leader, desk)) = self.desk(now) else { return };
         for (&peer, progress) in &mut leader.peers {
-            desk.replicate(peer, progress, outputs);
             desk.tell_commit(peer, progress, outputs);
         }
     }
@@ -107,7 +106,6 @@ impl Raft {
             && let Some(progress) = leader.peers.get_mut(&from)
         {
             desk.replicate(from, progress, outputs);
-            desk.tell_commit(from, progress, outputs);
         }
         self.count_round(now, outputs);
         self.let_go(from);
@@ -229,10 +227,19 @@ impl Desk<'_> {
         self.send(peer, prev, Vec::new(), progress.matched, outputs);
     }
 
-    /// Tells a member that is up to date how far the log is committed; others learn it with what they are sent.
+    /// Tells a member how far what it has is committed; others learn it with what they are sent.
     fn tell_commit(self, peer: MemberId, progress: &mut Progress, outputs: &mut Vec<Output>) {
-        if progress.mode == Mode::Replicate && progress.told < self.committed.min(progress.matched) {
-            self.beat(peer, progress, outputs);
+        let upto = self.committed.min(progress.matched);
+        if progress.mode != Mode::Replicate || progress.told >= upto {
+            return;
+        }
+        if progress.is_leaving {
+            // It is let go when it has answered.
+            return self.beat(peer, progress, outputs);
+        }
+        if let Some(upto) = self.log.id_at(upto) {
+            progress.told = upto.index;
+            self.pen.send(peer, Message::Committed { upto }, outputs);
         }
     }
 

@@ -135,12 +135,13 @@ fn however_quick_the_others_are_it_leads_once_its_own_vote_is_durable() {
     assert_eq!(raft.role(), Role::Leader);
 }
 
-#[test]
-fn a_leader_does_not_wait_for_proposals_that_were_applied_without_it() {
-    let other = MemberId::new(2);
+const OTHER: MemberId = MemberId::new(2);
+
+/// One that leads, and decides alone, with another one that listens.
+fn leader_of_another() -> Raft {
     let config = Config {
-        learners: [other].into(),
-        contacts: [ME, other].map(|member| (member, Contact::default())).into(),
+        learners: [OTHER].into(),
+        contacts: [ME, OTHER].map(|member| (member, Contact::default())).into(),
         ..Config::alone(ME)
     };
     let mut raft = alone(Known::founder(config));
@@ -148,10 +149,53 @@ fn a_leader_does_not_wait_for_proposals_that_were_applied_without_it() {
     step(&mut raft, 10, Input::Persisted(1));
     step(&mut raft, 10, Input::Persisted(2));
     assert_eq!(raft.role(), Role::Leader);
+    raft
+}
+
+fn from_other(message: Message) -> Input {
+    Input::Receive(Envelope { from: OTHER, to: ME, term: Term::new(1), message })
+}
+
+fn matched(index: u64) -> Input {
+    let outcome = AppendOutcome::Matched(LogIndex::new(index));
+    let promised = Timestamp::default();
+    from_other(Message::AppendAnswer { outcome, round: 0, promised, room: u64::MAX })
+}
+
+#[test]
+fn how_far_the_log_is_committed_goes_with_the_next_entries_or_alone_when_nothing_comes() {
+    let mut raft = leader_of_another();
+    step(&mut raft, 20, matched(1));
+    let sent = |outputs: &[Output]| {
+        let sent = outputs.iter().filter_map(|output| match output {
+            Output::Send { envelope, .. } => Some(envelope.message.clone()),
+            _ => None,
+        });
+        sent.collect::<Vec<_>>()
+    };
+    let upto = |index| EntryId { term: Term::new(1), index: LogIndex::new(index) };
+    assert_eq!(sent(&step(&mut raft, 20, Input::Flush)), [Message::Committed { upto: upto(1) }]);
+
+    step(&mut raft, 21, Input::Propose(vec![command("a")]));
+    step(&mut raft, 21, Input::Persisted(3));
+    assert_eq!(sent(&step(&mut raft, 21, matched(2))), []);
+    let next = sent(&step(&mut raft, 22, Input::Propose(vec![command("b")])));
+    assert!(matches!(&next[..], [Message::Append { committed, .. }] if committed.get() == 2), "{next:?}");
+    assert_eq!(sent(&step(&mut raft, 22, Input::Flush)), []);
+
+    step(&mut raft, 23, Input::Persisted(4));
+    assert_eq!(sent(&step(&mut raft, 23, Input::Flush)), [], "it has not got what is committed");
+    step(&mut raft, 23, matched(3));
+    assert_eq!(sent(&step(&mut raft, 23, Input::Flush)), [Message::Committed { upto: upto(3) }]);
+    assert_eq!(sent(&step(&mut raft, 23, Input::Flush)), []);
+}
+
+#[test]
+fn a_leader_does_not_wait_for_proposals_that_were_applied_without_it() {
+    let mut raft = leader_of_another();
     let forward = |first, settled, commands: &[&str]| {
         let commands = commands.iter().map(|text| Command(command(text))).collect();
-        let message = Message::Forward { boot: BootId::new(5), first, settled, commands };
-        Input::Receive(Envelope { from: other, to: ME, term: Term::new(1), message })
+        from_other(Message::Forward { boot: BootId::new(5), first, settled, commands })
     };
     let taken = |outputs: &[Output]| {
         let entries = outputs.iter().filter_map(|output| match output {

@@ -66,6 +66,7 @@ impl Replica {
         {
             outputs.push(Output::Sync(SyncJob { sequence, syncer: self.wal.syncer(), messages }));
         }
+        self.step_raft(self.clock.now(moment), raft::Input::Flush, outputs);
         if let Some(upto) = self.release() {
             self.step_raft(self.clock.now(moment), raft::Input::Released(upto), outputs);
         }

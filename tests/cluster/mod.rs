@@ -193,7 +193,9 @@ impl Cluster {
             self.reads_asked += 1;
         }
         let mut inputs = VecDeque::from([input]);
-        while let Some(input) = inputs.pop_front() {
+        let mut is_flushed = false;
+        while let Some(input) = inputs.pop_front().or_else(|| (!is_flushed).then_some(Input::Flush)) {
+            is_flushed = matches!(input, Input::Flush);
             let now = Timestamp::new(self.now);
             let Some(machine) = self.find_machine(member) else { return };
             let Some(raft) = &mut machine.raft else { return };

@@ -190,6 +190,7 @@ fn said(message: &Message, term: Term) -> String {
             Ok(_) => format!("answer {token} granted"),
             Err(denied) => format!("answer {token} {denied:?}"),
         },
+        Message::Committed { upto } => format!("committed {} term={term}", id(*upto)),
         Message::Removed { committed } => format!("you are removed, as of {committed}"),
     }
 }

@@ -227,7 +227,7 @@ pub(super) fn open_frame(bytes: &[u8]) -> Option<Envelope> {
 fn is_word_of_leader(envelope: &Envelope, may_be_full: bool) -> bool {
     match &envelope.message {
         Message::Append { entries, .. } => entries.is_empty() || !may_be_full,
-        Message::SnapshotOffer { .. } => true,
+        Message::SnapshotOffer { .. } | Message::Committed { .. } => true,
         _ => false,
     }
 }

@@ -42,7 +42,7 @@ fn kind_of(message: &Message) -> &'static str {
     match message {
         Message::Append { entries, .. } if entries.is_empty() => HEARTBEAT,
         Message::AppendAnswer { outcome: AppendOutcome::Matched(_), .. } => HEARTBEAT_ANSWER,
-        Message::Append { .. } | Message::AppendAnswer { .. } => "entries",
+        Message::Append { .. } | Message::AppendAnswer { .. } | Message::Committed { .. } => "entries",
         Message::PreVote { .. } | Message::PreVoteAnswer { .. } => "questions before an election",
         Message::Vote { .. } | Message::VoteAnswer { .. } => "votes",
         Message::Forward { .. } | Message::ForwardAnswer { .. } => "forwarded proposals",

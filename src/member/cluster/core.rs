@@ -31,9 +31,6 @@ const BURST: usize = 1024;
 /// So many writes need not wait for more, and so many reads.
 const BATCH: usize = 1024;
 
-/// Where so many callers are answered at a time, there is something to be gained by waiting for them to come again.
-const CROWD: usize = 2;
-
 /// How long a leader that closes waits for another to take over, and for writes under way.
 const HAND_OVER: Duration = Duration::from_millis(300);
 
@@ -103,9 +100,10 @@ impl Core {
             // After what peers have sent meanwhile.
             self.tick();
         }
-        if self.carry_out() >= CROWD {
+        if self.carry_out() {
             // Most of those who were answered come again at once. Where they have a moment for that, they all come together:
-            // in one record, one sync and one message to each peer, instead of the first of them alone and then the rest.
+            // in one record, one sync and one message to each peer, instead of the first of them alone and then the rest. And
+            // what they bring tells the peers how far the log is committed, in place of a message of its own.
             std::thread::yield_now();
             has_more |= self.take_what_waits();
         }
@@ -275,9 +273,9 @@ impl Core {
         }
     }
 
-    /// Carries out what the replica has asked for, in order. Says how many callers were answered.
-    fn carry_out(&mut self) -> usize {
-        let mut answered = 0;
+    /// Carries out what the replica has asked for, in order. Says whether callers were answered.
+    fn carry_out(&mut self) -> bool {
+        let mut has_answered = false;
         let mut outputs = std::mem::take(&mut self.outputs);
         for output in outputs.drain(..) {
             match output {
@@ -290,7 +288,7 @@ impl Core {
                     let _ = self.hands.jobs.send(job);
                 }
                 Output::Answer { token, answer } => {
-                    answered += 1;
+                    has_answered = true;
                     self.answer(token, answer);
                 }
                 Output::Applied(_) => self.picture.apply(self.replica.applied()),
@@ -310,7 +308,7 @@ impl Core {
         }
         debug_assert!(self.outputs.is_empty(), "nothing that is carried out steps the replica");
         self.outputs = outputs;
-        answered
+        has_answered
     }
 
     fn answer(&mut self, token: u64, answer: Answer) {

@@ -10,7 +10,7 @@ pub(super) fn send(endpoint: &Endpoint, envelope: &Envelope) {
     let class = match &envelope.message {
         Message::SnapshotChunk { .. } => Class::Bulk,
         // In order, the empty ones too: one that overtakes the entries that it speaks of looks like a gap.
-        Message::Append { .. } | Message::Forward { .. } => Class::Data,
+        Message::Append { .. } | Message::Committed { .. } | Message::Forward { .. } => Class::Data,
         _ => Class::Urgent,
     };
     let _ = endpoint.send(envelope.to, class, codec::encode(envelope));
