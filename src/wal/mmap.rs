@@ -31,10 +31,14 @@ struct Mapping {
     synced: AtomicUsize,
 }
 
-/// From so many bytes on it is cheaper to let go of pages that were written than to have each of them looked at. A
-/// multiple of the size that pages have anywhere.
+/// From so many bytes on it is cheaper to let go of pages that were written than to have each of them looked at: where a page
+/// has 4 KiB, from two or three of them on.
 #[cfg(target_os = "linux")]
-const LET_GO_BYTES: usize = 64 << 10;
+const LET_GO_BYTES: usize = 8 << 10;
+
+/// As pages are mostly; with larger ones, one that is stored to again is let go, too.
+#[cfg(target_os = "linux")]
+const PAGE_BYTES: usize = 4 << 10;
 
 impl MappedFile {
     /// Maps all of `file`, which was opened for reading and writing.
@@ -87,10 +91,10 @@ impl Mapping {
         if written.saturating_sub(synced) < LET_GO_BYTES {
             return;
         }
-        let [from, upto] = [synced, written].map(|end| end - end % LET_GO_BYTES);
-        // SAFETY: The range lies within the map, and begins and ends with a page. The map is shared, so its pages are
-        // those of the file: none loses what was stored to it, and the next store finds it again. No reference into the
-        // map is ever made.
+        // The last one is stored to again.
+        let [from, upto] = [synced, written].map(|end| end - end % PAGE_BYTES);
+        // SAFETY: The range lies within the map; the pages that it touches go. The map is shared, so they are those of the
+        // file: none loses what was stored to it, and the next store finds it again. No reference into the map is ever made.
         let let_go = unsafe { self.map.unchecked_advise_range(UncheckedAdvice::DontNeed, from, upto - from) };
         // Should it be refused, they stay mapped, which is slower and no more.
         let _ = let_go;
