@@ -31,6 +31,9 @@ const BURST: usize = 1024;
 /// So many writes need not wait for more, and so many reads.
 const BATCH: usize = 1024;
 
+/// Where so many callers are answered at a time, there is something to be gained by waiting for them to come again.
+const CROWD: usize = 2;
+
 /// How long a leader that closes waits for another to take over, and for writes under way.
 const HAND_OVER: Duration = Duration::from_millis(300);
 
@@ -83,6 +86,20 @@ pub(super) struct Shown {
     has_failed: bool,
 }
 
+/// How many callers were answered together.
+#[derive(Default)]
+struct Answered {
+    writers: usize,
+    others: usize,
+}
+
+impl Answered {
+    /// Whether it is worth a moment to see whether they come again. A lone reader brings nothing that others could go with.
+    fn is_worth_a_moment(&self) -> bool {
+        self.writers > 0 || self.others >= CROWD
+    }
+}
+
 impl Core {
     /// Takes what waits, and carries out what follows from it. Returns whether more waits.
     pub(super) fn turn(&mut self) -> bool {
@@ -100,10 +117,10 @@ impl Core {
             // After what peers have sent meanwhile.
             self.tick();
         }
-        if self.carry_out() {
+        if self.carry_out().is_worth_a_moment() {
             // Most of those who were answered come again at once. Where they have a moment for that, they all come together:
             // in one record, one sync and one message to each peer, instead of the first of them alone and then the rest. And
-            // what they bring tells the peers how far the log is committed, in place of a message of its own.
+            // what a writer brings tells the peers how far the log is committed, in place of a message of its own.
             std::thread::yield_now();
             has_more |= self.take_what_waits();
         }
@@ -273,9 +290,9 @@ impl Core {
         }
     }
 
-    /// Carries out what the replica has asked for, in order. Says whether callers were answered.
-    fn carry_out(&mut self) -> bool {
-        let mut has_answered = false;
+    /// Carries out what the replica has asked for, in order. Says who was answered.
+    fn carry_out(&mut self) -> Answered {
+        let mut answered = Answered::default();
         let mut outputs = std::mem::take(&mut self.outputs);
         for output in outputs.drain(..) {
             match output {
@@ -288,7 +305,8 @@ impl Core {
                     let _ = self.hands.jobs.send(job);
                 }
                 Output::Answer { token, answer } => {
-                    has_answered = true;
+                    let is_write = matches!(answer, Answer::Written { .. });
+                    *(if is_write { &mut answered.writers } else { &mut answered.others }) += 1;
                     self.answer(token, answer);
                 }
                 Output::Applied(_) => self.picture.apply(self.replica.applied()),
@@ -308,7 +326,7 @@ impl Core {
         }
         debug_assert!(self.outputs.is_empty(), "nothing that is carried out steps the replica");
         self.outputs = outputs;
-        has_answered
+        answered
     }
 
     fn answer(&mut self, token: u64, answer: Answer) {
