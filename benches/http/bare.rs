@@ -3,8 +3,10 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpListener;
+use std::num::NonZero;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 use mio::net::TcpStream;
@@ -40,7 +42,7 @@ pub(crate) fn serve(arguments: &[String]) -> Result<()> {
     let [path] = arguments else { return Err("a bare server wants a file".into()) };
     let listener = TcpListener::bind("127.0.0.1:0")?;
     println!("{}", listener.local_addr()?);
-    std::thread::spawn(|| {
+    thread::spawn(|| {
         let _ = io::stdin().read_line(&mut String::new());
         std::process::exit(0);
     });
@@ -54,7 +56,7 @@ pub(crate) fn start(path: &Path) -> Result<Contestant> {
 }
 
 /// One thread for all connections: it reads what is there, writes and syncs at once if there are writes among it, and
-/// answers.
+/// answers. Only those who wait are told by several.
 struct Bare {
     listener: mio::net::TcpListener,
     poll: Poll,
@@ -96,9 +98,7 @@ impl Bare {
             }
             if writes > 0 {
                 self.disk.write(std::mem::take(&mut writes))?;
-                for number in std::mem::take(&mut self.waiting) {
-                    self.write(number, NEWS);
-                }
+                self.tell();
             }
             for number in asked.drain(..) {
                 self.write(number, ANSWER);
@@ -140,8 +140,20 @@ impl Bare {
         }
     }
 
-    fn write(&mut self, number: usize, answer: &[u8]) {
-        if let Some(stream) = &mut self.connections[number] {
+    /// Writes to all who wait, from as many threads as the system runs at once.
+    fn tell(&mut self) {
+        let waiting = std::mem::take(&mut self.waiting);
+        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        let this = &*self;
+        thread::scope(|scope| {
+            for part in waiting.chunks(waiting.len().div_ceil(threads).max(1)) {
+                scope.spawn(move || part.iter().for_each(|number| this.write(*number, NEWS)));
+            }
+        });
+    }
+
+    fn write(&self, number: usize, answer: &[u8]) {
+        if let Some(mut stream) = self.connections[number].as_ref() {
             // What becomes of it is the client's to notice.
             let _ = stream.write(answer);
         }

@@ -119,7 +119,7 @@ impl Connection {
         let stream = TcpStream::connect(server)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        Ok(Self { stream, incoming: Incoming { buffer: vec![0; bytes], filled: 0 } })
+        Ok(Self { stream, incoming: Incoming::with_room(bytes) })
     }
 
     /// Sends `request` and returns the status of the answer, once all of it is here.
@@ -144,7 +144,7 @@ impl Connection {
 
     /// Waits for the head of an answer. The rest may take its time.
     pub(crate) fn head(&mut self) -> Result<()> {
-        while head_end(self.incoming.bytes()).is_none() {
+        while self.incoming.head()?.is_none() {
             self.incoming.read(&mut self.stream)?;
         }
         Ok(())
@@ -242,32 +242,48 @@ fn is_later(error: &(dyn std::error::Error + 'static)) -> bool {
 struct Incoming {
     buffer: Vec<u8>,
     filled: usize,
+    /// The head of the answer that is coming, once all of it is here.
+    head: Option<Head>,
+}
+
+#[derive(Clone, Copy)]
+struct Head {
+    status: u16,
+    /// How long it is itself.
+    bytes: usize,
+    /// The length of what follows; in pieces, of which the last is empty, where nothing is said of it.
+    length: Option<usize>,
 }
 
 impl Incoming {
-    fn bytes(&self) -> &[u8] {
-        &self.buffer[..self.filled]
+    fn with_room(bytes: usize) -> Self {
+        Self { buffer: vec![0; bytes], filled: 0, head: None }
     }
 
-    /// Takes an answer off, if all of it is here: with a length, or in pieces of which the last is empty.
+    /// Takes an answer off, if all of it is here.
     fn take_answer(&mut self) -> Result<Option<u16>> {
-        let bytes = self.bytes();
-        let Some(head) = head_end(bytes) else { return Ok(None) };
-        let text = std::str::from_utf8(&bytes[..head])?;
-        let status = text.get(9..12).ok_or("no status")?.parse()?;
-        let end = match length(text) {
-            Some(length) => head + length.parse::<usize>()?,
-            None => match find(&bytes[head..], b"0\r\n\r\n") {
-                Some(end) => head + end,
-                None => return Ok(None),
-            },
+        let Some(head) = self.head()? else { return Ok(None) };
+        let end = match head.length {
+            Some(length) => head.bytes + length,
+            // Nothing follows before the next request.
+            None if self.buffer[head.bytes..self.filled].ends_with(b"0\r\n\r\n") => self.filled,
+            None => return Ok(None),
         };
         if end > self.filled {
             return Ok(None);
         }
         self.buffer.copy_within(end..self.filled, 0);
         self.filled -= end;
-        Ok(Some(status))
+        self.head = None;
+        Ok(Some(head.status))
+    }
+
+    /// The head of the answer that is coming, if all of it is here. It is read once.
+    fn head(&mut self) -> Result<Option<Head>> {
+        if self.head.is_none() {
+            self.head = Head::read(&self.buffer[..self.filled])?;
+        }
+        Ok(self.head)
     }
 
     fn read(&mut self, stream: &mut impl Read) -> Result<()> {
@@ -284,18 +300,16 @@ impl Incoming {
     }
 }
 
-fn head_end(bytes: &[u8]) -> Option<usize> {
-    find(bytes, b"\r\n\r\n")
-}
-
-/// What a head says of the length of what follows.
-fn length(head: &str) -> Option<&str> {
-    const NAME: &str = "content-length: ";
-    let names = |line: &&str| line.get(..NAME.len()).is_some_and(|name| name.eq_ignore_ascii_case(NAME));
-    head.split("\r\n").find(names).map(|line| &line[NAME.len()..])
-}
-
-/// Where the first `mark` ends.
-fn find(bytes: &[u8], mark: &[u8]) -> Option<usize> {
-    bytes.windows(mark.len()).position(|window| window == mark).map(|at| at + mark.len())
+impl Head {
+    fn read(bytes: &[u8]) -> Result<Option<Self>> {
+        const END: &[u8; 4] = b"\r\n\r\n";
+        const LENGTH: &str = "content-length: ";
+        let Some(end) = bytes.windows(END.len()).position(|window| window == END) else { return Ok(None) };
+        let text = std::str::from_utf8(&bytes[..end])?;
+        let status = text.get(9..12).ok_or("no status")?.parse()?;
+        let says_length =
+            |line: &&str| line.get(..LENGTH.len()).is_some_and(|name| name.eq_ignore_ascii_case(LENGTH));
+        let length = text.lines().find(says_length).map(|line| line[LENGTH.len()..].parse()).transpose()?;
+        Ok(Some(Self { status, bytes: end + END.len(), length }))
+    }
 }

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,8 +99,20 @@ pub(super) trait Handler: Send + Sync + 'static {
     fn handle(&self, request: Request<Body>, company: Company) -> impl Future<Output = Answer> + Send;
 }
 
-/// Is over when the server stops.
-pub(super) type Stopping = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// Whether the server is to stop. The task of a connection is woken then and polls what it serves, so an answer that goes on
+/// only has to look.
+#[derive(Clone)]
+pub(super) struct Stopping(watch::Receiver<bool>);
+
+impl Stopping {
+    pub(super) fn new(stopped: watch::Receiver<bool>) -> Self {
+        Self(stopped)
+    }
+
+    pub(super) fn has_begun(&self) -> bool {
+        *self.0.borrow() || self.0.has_changed().is_err()
+    }
+}
 
 /// What all connections share.
 pub(super) struct House<H> {

@@ -8,10 +8,10 @@ use axum::http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, LOCATION};
 use axum::http::request::Parts;
 use axum::http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::auth::Credentials;
-use super::connection::{self, Handler, Stopping};
+use super::connection::{Handler, Stopping};
 use super::cors::Cors;
 use super::keys::Written;
 use super::limits::Limits;
@@ -53,7 +53,7 @@ pub(super) struct Front {
     /// Places for those who wait.
     places: Arc<Semaphore>,
     /// Whether the server is stopping; `None` where nobody stops it.
-    stop: Option<watch::Receiver<bool>>,
+    stop: Option<Stopping>,
 }
 
 impl Front {
@@ -62,7 +62,7 @@ impl Front {
         profile: Profile,
         cors: Cors,
         limits: Limits,
-        stop: Option<watch::Receiver<bool>>,
+        stop: Option<Stopping>,
     ) -> Self {
         let places = Arc::new(Semaphore::new(limits.waits.min(Semaphore::MAX_PERMITS)));
         let Identity { cluster, member: member_id } = store.identity();
@@ -136,8 +136,7 @@ impl Front {
     }
 
     pub(super) fn stopping(&self) -> Option<Stopping> {
-        let mut stop = self.stop.clone()?;
-        Some(Box::pin(async move { connection::stop(&mut stop).await }))
+        self.stop.clone()
     }
 
     /// All of a body, if it is not too large and does not take too long.

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 
 use super::connection::{self, Arrival, Handler, House};
 use super::pulse::Pulse;
+use super::roll::Roll;
 
 /// The ends of all lanes at which connections come in. When it is gone, lanes end as soon as they have served what they
 /// have.
@@ -61,14 +62,24 @@ pub(super) struct Lane {
 impl Lane {
     /// Serves what arrives, then lets what is under way end. With a `pulse`, the thread is the lane's own.
     pub(super) async fn serve<H: Handler>(mut self, house: House<H>, pulse: Option<Pulse>) {
-        let pulse = pulse.map(Arc::new);
-        let awake = pulse.clone().map(|pulse| tokio::spawn(async move { pulse.stay_awake().await }));
+        let (pulse, mut attendants) = (pulse.map(Arc::new), JoinSet::new());
+        let roll = pulse.clone().map(|pulse| {
+            let roll = Roll::of_this_thread();
+            let called = Arc::clone(&roll);
+            attendants.spawn(async move { called.call().await });
+            attendants.spawn(async move { pulse.stay_awake().await });
+            roll
+        });
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
                 arrival = self.arrivals.recv() => match arrival {
                     Some(arrival) => {
-                        connections.spawn(connection::serve(arrival, house.clone(), pulse.clone()));
+                        let serving = connection::serve(arrival, house.clone(), pulse.clone());
+                        match &roll {
+                            Some(roll) => connections.spawn(Arc::clone(roll).enrol(serving)),
+                            None => connections.spawn(serving),
+                        };
                     }
                     None => break,
                 },
@@ -80,9 +91,6 @@ impl Lane {
         let ended = async { while connections.join_next().await.is_some() {} };
         // What takes longer is cut off when the set is dropped.
         let _ = tokio::time::timeout(house.limits.stop_timeout, ended).await;
-        if let Some(awake) = awake {
-            awake.abort();
-        }
     }
 }
 

@@ -49,6 +49,7 @@ mod proxy;
 mod pulse;
 mod refusal;
 mod respond;
+mod roll;
 mod said;
 mod server;
 mod stats;

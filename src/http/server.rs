@@ -13,7 +13,7 @@ use tokio::runtime::{self, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::connection::{self, Door, Handler, House, OpenDoor};
+use super::connection::{self, Door, Handler, House, OpenDoor, Stopping};
 use super::cors::Cors;
 use super::front::{Front, Profile};
 use super::lanes::{Lane, Lanes};
@@ -195,11 +195,11 @@ impl Server {
         }
         let doors = std::mem::take(&mut self.doors);
         let limits = self.limits.clone();
-        let front = self.front(Some(stopped.clone()));
+        let front = self.front(Some(Stopping::new(stopped.clone())));
         Opened::new(doors, front, limits, stopped, lanes)
     }
 
-    fn front(self, stop: Option<watch::Receiver<bool>>) -> Front {
+    fn front(self, stop: Option<Stopping>) -> Front {
         let Self { store, name, client_urls, peer_urls, cors, limits, doors: _ } = self;
         Front::new(store, Profile { name, client_urls, peer_urls }, cors, limits, stop)
     }

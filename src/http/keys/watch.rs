@@ -141,7 +141,7 @@ pub(super) struct WatchBody {
     stream: bool,
     /// The last line is on its way.
     is_over: bool,
-    /// Comes when the server stops.
+    /// `None` where nobody stops the server.
     stopping: Option<Stopping>,
     written: Arc<Written>,
     /// Its place among those that may wait.
@@ -175,7 +175,7 @@ impl WatchBody {
         if let Some(change) = self.past.pop_front() {
             return Poll::Ready(Some(self.written.line(&change)));
         }
-        if self.stopping.as_mut().is_some_and(|stopping| stopping.as_mut().poll(context).is_ready()) {
+        if self.stopping.as_ref().is_some_and(Stopping::has_begun) {
             // The client sees the end and comes back, maybe to another member.
             self.is_over = true;
             return Poll::Ready(None);

@@ -29,7 +29,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use tokio::sync::watch;
 
-use super::connection::{self, Door, Handler, Stopping};
+use super::connection::{Door, Handler, Stopping};
 use super::cors::Cors;
 use super::limits::Limits;
 use super::metrics::Metrics;
@@ -77,7 +77,7 @@ pub(crate) struct Proxy {
     limits: Limits,
     cors: Cors,
     counters: Metrics,
-    stopped: watch::Receiver<bool>,
+    stopping: Stopping,
 }
 
 /// Serves on these listeners, with TLS where it is given, until `until` is over; `log` is told of what happens to members.
@@ -106,7 +106,7 @@ pub(crate) async fn run(
         limits: limits.clone(),
         cors: Cors::default(),
         counters: Metrics::new(),
-        stopped: stopped.clone(),
+        stopping: Stopping::new(stopped.clone()),
     };
     let opened = Opened::new(doors, proxy, limits, stopped, 1)?;
     let following = tokio::spawn(follow);
@@ -211,9 +211,7 @@ impl Proxy {
         if body.size_hint().exact().is_some() {
             return Response::from_parts(parts, Body::new(body));
         }
-        let mut stopped = self.stopped.clone();
-        let stopping: Stopping = Box::pin(async move { connection::stop(&mut stopped).await });
-        Response::from_parts(parts, Body::new(Passing { body, stopping }))
+        Response::from_parts(parts, Body::new(Passing { body, stopping: self.stopping.clone() }))
     }
 }
 
@@ -247,7 +245,7 @@ impl HttpBody for Passing {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        if self.stopping.as_mut().poll(context).is_ready() {
+        if self.stopping.has_begun() {
             return Poll::Ready(None);
         }
         Pin::new(&mut self.body).poll_frame(context)
