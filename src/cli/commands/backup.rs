@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::cli::args::Backup;
 use crate::cli::failure::{Failure, explain};
+use crate::cli::output::count;
 use crate::cli::serve::refuse_etcds;
 use crate::error::Error;
 use crate::store::{BackupInfo, Store};
@@ -19,7 +20,8 @@ pub(crate) fn run(backup: &Backup) -> Result<(), Failure> {
     refuse_etcds(from)?;
     let info = copy(from, to).map_err(|error| Failure::plain(explain(&error)))?;
     let (from, to) = (from.display(), to.display());
-    eprintln!("copied {from} to {to}: {} keys; the index goes on at {}", info.files, info.index.next().get());
+    let keys = count(info.files, "key", "keys");
+    eprintln!("copied {from} to {to}: {keys}; the index goes on at {}", info.index.next().get());
     Ok(())
 }
 

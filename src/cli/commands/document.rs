@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::unique::Unique;
 use crate::cli::args::TextFormat;
 use crate::cli::client::Node;
 
@@ -54,6 +55,7 @@ impl Document {
         let document = match format {
             TextFormat::Json => {
                 let value = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
+                let Unique = serde_json::from_str(text).map_err(|error| error.to_string())?;
                 Self::from_json(value, key)?
             }
             TextFormat::Toml => {
@@ -175,6 +177,16 @@ mod tests {
         for format in [TextFormat::Json, TextFormat::Toml] {
             assert_eq!(parse(&json.write(format), format).unwrap(), json, "{format:?}");
         }
+    }
+
+    #[test]
+    fn a_name_that_is_there_twice_is_refused() {
+        let json = parse(r#"{"a": {"b": "1", "c": [], "b": "2"}}"#, TextFormat::Json).unwrap_err();
+        assert_eq!(json, r#""b" is there twice at line 1 column 29"#);
+        let toml = parse("[a]\nb = '1'\nb = '2'\n", TextFormat::Toml).unwrap_err();
+        assert!(toml.contains("duplicate key"), "{toml}");
+        let apart = r#"{"a": {"b": true}, "b": {"a": 1.5, "b": -1}, "c": {"a": "", "b": 1}}"#;
+        assert!(parse(apart, TextFormat::Json).is_ok());
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub(super) mod remove;
 pub(super) mod role;
 pub(super) mod source;
 pub(super) mod tree;
+mod unique;
 pub(super) mod user;
 pub(super) mod watch;
 pub(super) mod write;

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use super::confirm::confirm;
 use crate::cli::args::Recover;
 use crate::cli::failure::{Failure, exit, explain};
+use crate::cli::output::count;
 use crate::store::{BackupInfo, Store, Survivor};
 
 pub(crate) fn run(recover: &Recover) -> Result<(), Failure> {
@@ -35,8 +36,9 @@ pub(crate) fn run(recover: &Recover) -> Result<(), Failure> {
 /// What is kept and what is lost, in words.
 pub(in crate::cli) fn describe(survivor: &Survivor) -> Vec<String> {
     let Survivor { cluster, member, name, lost, index, files, unconfirmed, .. } = survivor;
+    let keys = count(*files, "key", "keys");
     let mut lines =
-        vec![format!("kept: {name} (member {member} of cluster {cluster}), {files} keys, index {index}")];
+        vec![format!("kept: {name} (member {member} of cluster {cluster}), {keys}, index {index}")];
     for member in lost {
         let learner = if member.is_voter { "" } else { ", a learner" };
         let addresses = member.peer_addresses.join(", ");

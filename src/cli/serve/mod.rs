@@ -16,6 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::args::Serve;
 use crate::cli::commands::recover::describe;
 use crate::cli::failure::{Failure, explain};
+use crate::cli::output::count;
 use crate::error::Error;
 use crate::http::Server;
 use crate::net::{NetError, Refusal, TurnedAway};
@@ -40,7 +41,8 @@ pub(super) fn run(serve: &Serve, notes: &[String]) -> Result<(), Failure> {
     let doors = doors.collect::<io::Result<Vec<_>>>().map_err(|error| cannot_serve(&error))?;
     let store = open(&plan, &client_urls)?;
     let Status { index, files, .. } = store.status();
-    log(&format!("{} is open: {files} keys, index {}", plan.data_dir.display(), index.get()));
+    let keys = count(files, "key", "keys");
+    log(&format!("{} is open: {keys}, index {}", plan.data_dir.display(), index.get()));
     if let Some(cluster) = store.cluster() {
         let (id, member, address) = (cluster.id(), cluster.this(), cluster.address());
         log(&format!(
