@@ -148,7 +148,8 @@ pub enum Error {
         why: String,
     },
     /// The directory is empty, and another founder of the cluster knows that this member has been there: what it has
-    /// promised is lost, so it cannot go on as who it was. It may join as a new one, with `Builder::join`.
+    /// promised is lost, so it cannot go on as who it was. It may join as a new one, with `Builder::join`. Where no other founder
+    /// can be reached, nobody knows, and it counts as one that has promised nothing: start it after the others.
     Forgotten {
         /// The member's name.
         member: String,

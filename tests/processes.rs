@@ -15,6 +15,8 @@ mod linear;
 mod links;
 #[path = "processes/load.rs"]
 mod load;
+#[path = "processes/moving.rs"]
+mod moving;
 #[path = "processes/proxy.rs"]
 mod proxy;
 #[path = "processes/readme.rs"]
