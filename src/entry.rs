@@ -96,6 +96,9 @@ pub struct HardState {
     pub vote: Option<MemberId>,
     /// The newest of its lives.
     pub boot: BootId,
+    /// It votes for no log that is less than this: so much it may have had before its disk was lost. See
+    /// [`Inquiry`](crate::raft::Inquiry).
+    pub floor: EntryId,
 }
 
 /// What is written to the log in one record and made durable by one sync, applied in the order of the fields.

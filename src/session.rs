@@ -79,6 +79,12 @@ impl Sessions {
         self.rows.get(&member).is_some_and(|row| row.boot != BootId::default())
     }
 
+    /// Whether `member` has lived after this life of it: something that a later one proposed was applied.
+    #[must_use]
+    pub fn has_life_after(&self, member: MemberId, boot: BootId) -> bool {
+        self.rows.get(&member).is_some_and(|row| row.boot > boot)
+    }
+
     /// Up to which number the proposals of this life of a member were applied.
     #[must_use]
     pub fn applied(&self, member: MemberId, boot: BootId) -> u64 {

@@ -88,7 +88,7 @@ fn write_sets() {
         entry(Some(session), Payload::Command(b"command".as_slice().into())),
     ];
     let hard_state =
-        Some(HardState { term: Term::new(2), vote: Some(MemberId::new(1)), boot: BootId::new(7) });
+        Some(HardState { term: Term::new(2), vote: Some(MemberId::new(1)), boot: BootId::new(7), floor: id });
     let write = WriteSet {
         hard_state,
         truncate_from: Some(LogIndex::new(9)),
@@ -98,7 +98,7 @@ fn write_sets() {
     };
     pinned(
         &write,
-        "010201010701090402fbe803fd0068e5cf8b010000000002fbe803fd0068e5cf8b01000000010101010201fd00000000010000000101026e310103613a310103623a3202fbe803fd0068e5cf8b010000000207636f6d6d616e6402fbe803fd0068e5cf8b0100000103fb2c01050207636f6d6d616e640102fbe803fbe703",
+        "010201010702fbe80301090402fbe803fd0068e5cf8b010000000002fbe803fd0068e5cf8b01000000010101010201fd00000000010000000101026e310103613a310103623a3202fbe803fd0068e5cf8b010000000207636f6d6d616e6402fbe803fd0068e5cf8b0100000103fb2c01050207636f6d6d616e640102fbe803fbe703",
     );
     pinned(&WriteSet::default(), "0000000000");
 }

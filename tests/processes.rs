@@ -8,6 +8,8 @@
 mod client;
 #[path = "processes/cluster.rs"]
 mod cluster;
+#[path = "processes/founders.rs"]
+mod founders;
 #[path = "support/linear.rs"]
 #[allow(unreachable_pub, reason = "the simulator has it as a public module")]
 mod linear;

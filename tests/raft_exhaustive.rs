@@ -125,6 +125,21 @@ fn a_learner_is_promoted_with_a_crash_and_a_doubled_message() {
 }
 
 #[test]
+fn a_disk_is_lost_with_what_was_written() {
+    let budget = Budget { candidacies: 1, proposals: 1, disks: 1, ..Budget::NONE };
+    let met = explore(&Scope { budget, ..THREE });
+    assert!(met.is_whole() && met.lost_disks > 0 && met.returns > 0 && met.truncations > 0);
+    assert!(met.leaders > 1 && met.committed > LogIndex::new(3));
+}
+
+#[test]
+fn a_disk_is_lost_with_a_vote() {
+    let budget = Budget { candidacies: 2, crashes: 1, disks: 1, ..Budget::NONE };
+    let met = explore(&Scope { budget, depth: Some(13), ..THREE });
+    assert!(met.lost_disks > 0 && met.returns > 0 && met.restarts > 0 && met.leaders > 2);
+}
+
+#[test]
 fn snapshots_and_elections() {
     let budget = Budget { candidacies: 1, proposals: 1, losses: 2, snapshots: 1, ..Budget::NONE };
     let met = explore(&Scope { budget, depth: Some(10), ..THREE });

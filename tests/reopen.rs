@@ -213,7 +213,7 @@ fn what_a_log_has_twice_is_done_once() {
     });
     let entries = (1..).zip(payloads).map(|(index, (session, payload))| entry(1, index, session, payload));
     let entries = entries.collect();
-    let hard_state = Some(HardState { term: Term::new(1), vote: Some(MEMBER), boot });
+    let hard_state = Some(HardState { term: Term::new(1), vote: Some(MEMBER), boot, ..HardState::default() });
     write_log(directory.path(), None, WriteSet { hard_state, entries, ..WriteSet::default() });
     for _ in 0..2 {
         let store = Store::open(directory.path()).unwrap();
@@ -225,7 +225,12 @@ fn what_a_log_has_twice_is_done_once() {
 #[test]
 fn a_log_that_says_what_cannot_be_is_refused() {
     let config = || Payload::Config(Box::new(Config::alone(MEMBER)));
-    let state = |term, boot| HardState { term: Term::new(term), vote: None, boot: BootId::new(boot) };
+    let state = |term, boot| HardState {
+        term: Term::new(term),
+        vote: None,
+        boot: BootId::new(boot),
+        ..HardState::default()
+    };
     let log = |hard_state, first: Entry| WriteSet {
         hard_state: Some(hard_state),
         entries: vec![first],

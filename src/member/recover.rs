@@ -99,7 +99,7 @@ impl Survivor {
         let files = tree.file_count();
         let content = Content { meta, root: tree.root().clone(), files, history: Vec::new(), sessions };
         wal::save_snapshot(&disk, &header, |writer| content.write(writer, &AtomicBool::new(false)))?;
-        let hard_state = HardState { term, vote: None, ..hard_state };
+        let hard_state = HardState { term, vote: None, floor: EntryId::default(), ..hard_state };
         recovery.into_successor(random(), identity, hard_state, last)?.close()?;
         for old in wal::snapshots(&disk)?.into_iter().filter(|index| *index != last.index) {
             wal::remove_snapshot(&disk, old)?;

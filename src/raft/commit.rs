@@ -93,6 +93,12 @@ impl Raft {
 /// Members that join get an id that begins here and tells where.
 const FIRST_JOINER: u64 = 1 << 32;
 
+/// Whether this is the id of one of those who founded its cluster.
+#[must_use]
+pub const fn is_founder(member: MemberId) -> bool {
+    member.get() < FIRST_JOINER
+}
+
 /// The id of a member that the configuration at `index` adds: nobody else ever had or will have it.
 pub(super) const fn joiner(index: LogIndex) -> MemberId {
     MemberId::new(FIRST_JOINER + index.get())

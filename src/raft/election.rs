@@ -34,18 +34,25 @@ pub(super) struct Election {
 
 impl Election {
     pub(super) fn new(settings: &Settings, random: &mut Random, term: Term) -> Self {
-        // Who has never been in a term has never promised anything: no leader is answered before its term is durable.
-        let quiet = if term == Term::default() { 0 } else { settings.election_ticks_min };
         let mut election = Self {
             elapsed: 0,
             timeout: 0,
             silence: u32::MAX,
             is_cut_off: false,
-            quiet,
+            quiet: 0,
             has_given_way: false,
         };
+        // Who has never been in a term has never promised anything: no leader is answered before its term is durable.
+        if term > Term::default() {
+            election.keep_quiet(settings);
+        }
         election.restart(settings, random);
         election
+    }
+
+    /// Votes for nobody for as long as a promise that is not known here may hold.
+    pub(super) fn keep_quiet(&mut self, settings: &Settings) {
+        self.quiet = settings.election_ticks_min;
     }
 
     /// Waits anew, for a time drawn at random, so that members rarely stand together; for less while the connection to
@@ -125,9 +132,16 @@ impl Raft {
     }
 
     /// Whether this member may be elected at all: not when it is a learner, or was removed, nor when its disk stalls and
-    /// it could not vote for itself.
+    /// it could not vote for itself, nor while it has less than it may have had before.
     fn may_stand(&self) -> bool {
-        !self.is_stopped && self.is_elector() && self.writes.age() <= self.settings.election_ticks_max
+        let is_whole = !self.is_in_doubt && self.log.last() >= self.hard_state.floor;
+        let is_quick = self.writes.age() <= self.settings.election_ticks_max;
+        !self.is_stopped && self.is_elector() && is_whole && is_quick
+    }
+
+    /// Whether a log that ends with `last` is as new as the one that this member has, or may have had.
+    fn is_new_enough(&self, last: EntryId) -> bool {
+        last >= self.log.last().max(self.hard_state.floor)
     }
 
     /// Whether this member is a voter, or was one before a change that is not committed: until then it may be the only one
@@ -194,7 +208,7 @@ impl Raft {
             return;
         }
         // The answer names the term that was asked about: for one who is behind, the own one would be too old to count.
-        let granted = term > self.hard_state.term && last >= self.log.last() && !self.is_loyal();
+        let granted = term > self.hard_state.term && self.is_new_enough(last) && !self.is_loyal();
         if granted {
             // Lets it go first: two who stand together only delay each other.
             self.election.give_way(&self.settings, &mut self.random);
@@ -263,7 +277,7 @@ impl Raft {
         // Whether this member is a voter is for the candidate to judge: it may know a newer configuration.
         let is_free = vote == Some(from) || vote.is_none() && self.leader.is_none();
         let is_bound = self.is_loyal() && !is_transfer;
-        if !is_free || is_bound || last < self.log.last() {
+        if !is_free || is_bound || !self.is_new_enough(last) {
             return self.pen().send(from, Message::VoteAnswer { boot, granted: false }, outputs);
         }
         if vote.is_none() {

@@ -31,6 +31,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::FAR;
+use super::doubt::Testimony;
 use super::message::{Denied, Envelope, Granted, Request};
 use crate::entry::{Config, Entry, EntryId, HardState, Payload, WriteSet};
 use crate::types::{LogIndex, MemberId, Term, Timestamp};
@@ -71,6 +72,10 @@ pub enum Input {
     Persisted(u64),
     /// The disk refused: what was not durable may never be. This member leads no more, and votes for nobody.
     PersistFailed,
+    /// A founder that was in doubt is out of it, and goes on from here: see [`Inquiry`](super::Inquiry).
+    OutOfDoubt(Testimony),
+    /// Somebody remembers another life of this member, which has nothing of it.
+    Forgotten,
     /// What [`Output::Load`] asked for: entries from `first` on, at least one, as the log has them.
     Loaded {
         /// For whom.
@@ -264,12 +269,14 @@ pub enum Role {
 
 /// What a member knows when it starts: what its snapshot and its log say.
 ///
-/// Begin with [`Known::founder`] or [`Known::joiner`], or with [`Known::restored`] from a snapshot; then
+/// Begin with [`Known::founder`], [`Known::dubious_founder`] or [`Known::joiner`], or with [`Known::restored`] from a snapshot; then
 /// [`Known::push`] each entry of the log after that, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Known {
-    /// Term, vote and boot.
+    /// Term, vote, boot and floor.
     pub hard_state: HardState,
+    /// Whether a founder that has nothing may have had something: its owner cannot tell, and asks the others.
+    pub(super) is_dubious: bool,
     /// The newest entry that the tree has applied.
     pub applied: EntryId,
     /// A position up to which the log is known to be committed; it may be committed further.
@@ -291,6 +298,19 @@ impl Known {
     #[must_use]
     pub fn founder(config: Config) -> Self {
         Self { configs: [(LogIndex::default(), config)].into(), ..Self::default() }
+    }
+
+    /// The same of one that may have founded it before, and lost all that it had: see [`Inquiry`](super::Inquiry).
+    #[must_use]
+    pub fn dubious_founder(config: Config) -> Self {
+        Self { is_dubious: true, ..Self::founder(config) }
+    }
+
+    /// Whether `member`, that knows this, may have said what it knows nothing of, and others count on.
+    pub(super) fn is_in_doubt(&self, member: MemberId) -> bool {
+        let has_nothing = self.hard_state.term == Term::default() && self.last == EntryId::default();
+        let config = self.config();
+        self.is_dubious && has_nothing && config.is_voter(member) && !config.is_alone(member)
     }
 
     /// What a member knows that joins a cluster: nothing. A leader will tell it.

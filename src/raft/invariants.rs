@@ -9,7 +9,7 @@
 //! | nobody leads but by its own vote, durable | [`Raft::check_invariants`] |
 //! | a leader that knows how far its log is committed has at most one configuration that is not | [`Raft::check_invariants`] |
 //! | term, committed, applied and snapshot never go back; what was applied is not applied again | [`Before::check`] |
-//! | a vote is changed with the term only, or given where none was | [`Before::check`] |
+//! | a vote is changed with the term only, or given where none was; the floor never goes down | [`Before::check`] |
 //! | what is durable is lost by a truncation only, and what is committed by none | [`Before::check`] |
 //! | a leader truncates nothing, and never gives way to a snapshot | [`Before::check_write`] |
 //! | write-sets have no gap in their numbers, and touch nothing that is committed | [`Before::check_write`] |
@@ -115,10 +115,11 @@ impl Raft {
 impl Before {
     /// What a step has done to `raft`, with `outputs` to follow from it.
     pub(super) fn check(mut self, raft: &Raft, outputs: &[Output]) {
-        let HardState { term, vote, boot } = raft.hard_state;
+        let HardState { term, vote, boot, floor } = raft.hard_state;
         let was = self.hard_state;
         assert!(term >= was.term, "the term goes back");
         assert!(boot == was.boot, "a life has one number");
+        assert!(floor >= was.floor, "the floor goes down");
         let is_same = term == was.term && was.vote.is_some();
         assert!(!is_same || vote == was.vote, "the vote changes within a term");
         assert!(raft.committed >= self.committed, "committed goes back");

@@ -49,12 +49,14 @@
 //! | `follower` | taking entries |
 //! | `commit` | from durable to committed to applied |
 //! | `proposals`, `reads`, `requests` | what callers want: commands, reads, changes and transfers |
+//! | `doubt` | a founder that has nothing: whether it may take part |
 //! | `membership`, `configs` | who the members are; what a change makes of it |
 //! | `transfer`, `snapshots` | handing over; bringing a member up that is too far behind |
 //! | `log`, `writes`, `quorum`, `random` | the parts: pure, small, tested by themselves |
 
 mod commit;
 mod configs;
+mod doubt;
 mod election;
 mod follower;
 mod interface;
@@ -78,7 +80,9 @@ mod writes;
 #[cfg(test)]
 mod tests;
 
+pub use commit::is_founder;
 use configs::Configs;
+pub use doubt::{Inquiry, Testimony};
 use election::Election;
 pub use interface::{Input, Known, Output, Refusal, Role, Stop};
 use leader::Leader;
@@ -126,6 +130,8 @@ pub struct Raft {
     reads: Reads,
     requests: Requests,
     receiving: Option<Receiving>,
+    /// It takes no part yet: see `doubt`.
+    is_in_doubt: bool,
     /// It takes no part any more.
     is_stopped: bool,
 }
@@ -172,7 +178,8 @@ impl Raft {
     #[must_use]
     pub fn new(id: MemberId, settings: Settings, known: Known, seed: u64) -> Self {
         settings.check().expect("settings are checked where they are made");
-        let Known { mut hard_state, applied, committed, before, terms, configs, last, time } = known;
+        let is_in_doubt = known.is_in_doubt(id);
+        let Known { mut hard_state, applied, committed, before, terms, configs, last, time, .. } = known;
         assert!(before.index <= applied.index && applied.index <= last.index, "a tree is within its log");
         let mut random = Random::new(seed);
         // A random step: a member whose disk was put back from an old copy hardly ever gets the number of a life that
@@ -202,6 +209,7 @@ impl Raft {
             reads: Reads::default(),
             requests: Requests::default(),
             receiving: None,
+            is_in_doubt,
             // A member that has lost what it said was durable must neither vote nor count.
             is_stopped: false,
         }
@@ -222,6 +230,8 @@ impl Raft {
             Input::Ask { token, request } => self.ask(now, token, request, outputs),
             Input::Persisted(sequence) => self.persisted(now, sequence, outputs),
             Input::PersistFailed => self.stop(None, outputs),
+            Input::OutOfDoubt(testimony) => self.go_on_from(testimony, outputs),
+            Input::Forgotten => self.stop(Some(Stop::LostData), outputs),
             Input::Loaded { member, entries } => self.loaded(now, member, entries, outputs),
             Input::Backlog(bytes) => self.proposals.backlog = bytes,
             Input::Flush => self.tell_commit(now, outputs),
@@ -243,7 +253,7 @@ impl Raft {
 
     fn receive(&mut self, now: Timestamp, envelope: Envelope, outputs: &mut Vec<Output>) {
         let Envelope { from, to, term, message } = envelope;
-        if self.is_stopped {
+        if self.is_stopped || self.is_in_doubt {
             return;
         }
         if let Err(what) = self.check_envelope(from, to, term, &message) {

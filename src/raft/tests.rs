@@ -39,7 +39,7 @@ fn command(text: &str) -> Arc<[u8]> {
 fn leads_only_once_its_own_vote_is_durable() {
     let mut raft = alone(founder());
     let outputs = step(&mut raft, 10, Input::Campaign);
-    let hard_state = HardState { term: Term::new(1), vote: Some(ME), boot: raft.boot() };
+    let hard_state = HardState { term: Term::new(1), vote: Some(ME), ..raft.hard_state() };
     let write = WriteSet { hard_state: Some(hard_state), ..WriteSet::default() };
     assert_eq!(outputs, [Output::Persist { sequence: 1, write }]);
     assert_eq!(raft.role(), Role::Candidate);

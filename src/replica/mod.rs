@@ -114,6 +114,10 @@ pub enum Input {
         /// What is wanted.
         request: Request,
     },
+    /// A founder that was in doubt is out of it: see [`Inquiry`](raft::Inquiry).
+    OutOfDoubt(raft::Testimony),
+    /// Somebody remembers another life of this member, which has nothing of it.
+    Forgotten,
     /// A [`SyncJob`] has ended.
     Synced(Result<u64, WalError>),
     /// A [`Job`] has ended.

@@ -21,8 +21,11 @@ use crate::watch::History;
 /// How the cluster of a replica began, for one whose log does not say it yet.
 #[derive(Clone, Debug)]
 pub enum Founding {
-    /// These members found it together; each of them is told the same.
+    /// These members found it together; each of them is told the same. One that has nothing is new.
     Together(Config),
+    /// The same, but one that has nothing may be one that has lost it: until it is told that it is out of doubt it takes no
+    /// part. See [`Inquiry`](crate::raft::Inquiry).
+    InDoubt(Config),
     /// It is there already, and this member was added to it.
     Joining,
 }
@@ -131,6 +134,7 @@ fn recover(
         None => {
             let known = match founding {
                 Founding::Together(config) => Known::founder(config),
+                Founding::InDoubt(config) => Known::dubious_founder(config),
                 Founding::Joining => Known::joiner(),
             };
             let (config, history) = (known.config(), History::new(settings.history, Index::default()));

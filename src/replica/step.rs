@@ -11,7 +11,7 @@ use crate::entry::{Entry, WriteSet};
 use crate::raft::{self, Envelope, Message};
 use crate::tree::Command;
 use crate::types::{LogIndex, Timestamp};
-use crate::wal::{Reserve, WalError};
+use crate::wal::{Identity, Reserve, WalError};
 
 /// What an entry takes in a record besides its payload, at most: id, time, session, kind and length.
 const ENTRY_BYTES: usize = 80;
@@ -38,6 +38,10 @@ impl Replica {
             Input::Ask { token, request } => {
                 self.step_raft(now, raft::Input::Ask { token, request }, outputs)
             }
+            Input::OutOfDoubt(testimony) => {
+                self.step_raft(now, raft::Input::OutOfDoubt(testimony), outputs);
+            }
+            Input::Forgotten => self.step_raft(now, raft::Input::Forgotten, outputs),
             Input::Synced(Ok(sequence)) => self.synced(now, sequence, outputs),
             Input::Synced(Err(error)) => {
                 if let Some(input) = self.fail(error, outputs) {
@@ -227,6 +231,14 @@ impl Replica {
         None
     }
 
+    /// A disk that was lost, or put back, begins to count lives anew. Where the log says that there was a later one than this, others
+    /// count on what that one said, and will not hear this one.
+    fn notice_later_life(&self) -> Option<raft::Input> {
+        let Identity { member, .. } = self.identity;
+        let is_outlived = self.replicated.sessions.has_life_after(member, self.raft.boot());
+        (is_outlived && !self.raft.is_stopped()).then_some(raft::Input::Forgotten)
+    }
+
     /// Applies what is in the log alone.
     fn apply_stored(
         &mut self,
@@ -287,8 +299,12 @@ impl Replica {
                 };
                 outputs.extend(free.map(Output::Send));
             }
-            Asked::Apply(entries) => return self.apply(entries, outputs),
-            Asked::ApplyStored { first, last } => return self.apply_stored(first, last, outputs),
+            Asked::Apply(entries) => {
+                return self.apply(entries, outputs).or_else(|| self.notice_later_life());
+            }
+            Asked::ApplyStored { first, last } => {
+                return self.apply_stored(first, last, outputs).or_else(|| self.notice_later_life());
+            }
             Asked::Refuse { commands, reason } => {
                 let mut refused: Vec<_> = commands.iter().map(|_| self.proposals.take_newest()).collect();
                 // Told in the order in which they were proposed: whoever tries again keeps it.
@@ -316,6 +332,7 @@ impl Replica {
                 if let Err(error) = self.install(snapshot, outputs) {
                     return self.fail(error, outputs);
                 }
+                return self.notice_later_life();
             }
             Asked::Stopped(stop) => {
                 for token in self.proposals.take_all() {

@@ -58,6 +58,11 @@ impl Builder {
 
     /// The founders of the cluster by name, this one included, each with where it is reached. All founders are told the
     /// same. A name that comes twice has two addresses.
+    ///
+    /// They need not be opened together: a majority begins. But a founder whose directory is empty does not know whether its
+    /// disk was lost, and with it what it had acknowledged. It takes no part before a majority, with it, is there that has nothing either,
+    /// or all others have told how far they are: [`Status::problems`](super::Status::problems) and
+    /// [`Cluster::waits_for`] say for whom it waits. If one of them remembers it, that is [`Error::Forgotten`].
     pub fn peers<N: Into<String>, A: Into<String>>(
         mut self,
         founders: impl IntoIterator<Item = (N, A)>,
@@ -331,6 +336,24 @@ impl Cluster {
     #[must_use]
     pub fn has_lost_data(&self) -> bool {
         self.head().stopped == Some(Stop::LostData)
+    }
+
+    /// The names of the founders that this one waits to hear from before it takes part. Its directory was empty when it was
+    /// opened, and they may remember what it does not: see `Builder::peers`. Nobody, when it takes part.
+    ///
+    /// ```
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// let founders = [("n1", "127.0.0.1:0"), ("n2", "127.0.0.1:9")];
+    /// let builder = spinney::Store::builder().dir(directory.path().join("n1")).member("n1");
+    /// let store = builder.listen("127.0.0.1:0").peers(founders).open()?;
+    /// // Where nobody else is there yet, there is no cluster yet.
+    /// assert_eq!(store.cluster().expect("it is a member").waits_for(), ["n2"]);
+    /// # Ok::<(), spinney::Error>(())
+    /// ```
+    #[must_use]
+    pub fn waits_for(&self) -> Vec<String> {
+        let head = self.head();
+        head.waits_for.iter().map(|&member| head.name_of(member)).collect()
     }
 
     /// Whom this member has turned away where it listens for others, each reason once: members of other clusters, those that

@@ -63,6 +63,11 @@ impl Disk {
         *self = Self::new(self.founded.clone());
     }
 
+    /// What is there in its place when it is lost: nothing, as before it was founded, and nobody can tell which.
+    pub(crate) fn lost(&self) -> Self {
+        Self::new(Known::dubious_founder(self.founded.config()))
+    }
+
     /// What a start finds.
     pub(crate) fn known(&self) -> Known {
         let mut known = match &self.snapshot {

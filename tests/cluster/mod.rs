@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use spinney::internals::entry::{Config, Contact, Entry, EntryId, Payload, WriteSet};
 use spinney::internals::raft::{
-    Denied, Envelope, Granted, Input, Known, Message, Output, Raft, Refusal, Role, Settings, Stop,
+    Denied, Envelope, Granted, Input, Inquiry, Known, Message, Output, Raft, Refusal, Role, Settings, Stop,
 };
 use spinney::internals::session::{Admission, Sessions};
 use spinney::{LogIndex, MemberId, Term, Timestamp};
@@ -70,6 +70,10 @@ pub(crate) struct Machine {
     /// `None` while it is down.
     pub(crate) raft: Option<Raft>,
     pub(crate) disk: Disk,
+    /// The one that it had before, and lost.
+    lost: Option<Disk>,
+    /// While the member is in doubt.
+    inquiry: Option<Inquiry>,
     /// Written, not synced.
     pub(crate) pending: VecDeque<(u64, WriteSet)>,
     /// Not to be sent before that is synced.
@@ -90,6 +94,8 @@ impl Machine {
         Arc::new(Self {
             raft: None,
             disk,
+            lost: None,
+            inquiry: None,
             pending: VecDeque::new(),
             held: Vec::new(),
             is_quick: true,
@@ -154,7 +160,10 @@ impl Cluster {
         }
         // Another for each life of each member: those that joined have ids that begin at 1 << 32.
         let seed = (member.get() << 32 | machine.lives) + (member.get() >> 32 << 20);
-        machine.raft = Some(Raft::new(member, settings, known, seed));
+        let config = known.config();
+        let raft = Raft::new(member, settings, known, seed);
+        machine.inquiry = raft.is_in_doubt().then(|| Inquiry::new(&config, member));
+        machine.raft = Some(raft);
     }
 
     /// A member goes down; of what it has not synced, the first `kept` write-sets are there nevertheless.
@@ -167,6 +176,34 @@ impl Cluster {
             machine.disk.write(&write);
         }
         self.wire.retain(|envelope| envelope.to != member);
+    }
+
+    /// A member goes down, and with it its disk, for good.
+    pub(crate) fn lose_disk(&mut self, member: MemberId) {
+        self.crash(member, 0);
+        let machine = self.machine(member);
+        let empty = machine.disk.lost();
+        machine.lost = Some(std::mem::replace(&mut machine.disk, empty));
+    }
+
+    /// Those who are up, and have not told `member`, which is in doubt, how far they are.
+    pub(crate) fn witnesses(&self, member: MemberId) -> Vec<MemberId> {
+        let inquiry = self.members[&member].inquiry.iter();
+        inquiry.flat_map(Inquiry::silent).filter(|other| self.is_up(*other)).collect()
+    }
+
+    /// Somebody tells a member that is in doubt how far it is, or cannot be reached.
+    pub(crate) fn testify(&mut self, member: MemberId, witness: MemberId, events: &mut Vec<Event>) {
+        let told = self.is_up(witness).then(|| self.raft(witness).testimony());
+        let Some(inquiry) = &mut self.machine(member).inquiry else { return };
+        match told {
+            Some(testimony) => inquiry.answered(witness, testimony),
+            None => inquiry.did_not_answer(witness),
+        }
+        if let Some(testimony) = inquiry.verdict() {
+            self.machine(member).inquiry = None;
+            self.step(member, Input::OutOfDoubt(testimony), events);
+        }
     }
 
     pub(crate) fn raft(&self, member: MemberId) -> &Raft {
@@ -446,12 +483,12 @@ impl Cluster {
         for half in [&config.voters, &config.outgoing].into_iter().filter(|half| !half.is_empty()) {
             let holders = half
                 .iter()
-                .filter(|voter| self.members.get(voter).is_some_and(|machine| machine.disk.holds(applied)));
+                .filter(|voter| self.members.get(voter).is_some_and(|machine| machine.has_held(applied)));
             let count = holders.count();
             let is_held = applied.index == before || count * 2 > half.len();
             assert!(
                 is_held,
-                "m{member} has committed {applied:?}, which only {count} of {half:?} have on disk"
+                "m{member} has committed {applied:?}, which only {count} of {half:?} have had on disk"
             );
         }
         // Whoever is still led by an earlier term may lack what a newer one has committed.
@@ -463,8 +500,15 @@ impl Cluster {
 impl Machine {
     /// All but the core.
     pub(crate) fn hash_rest(&self, hasher: &mut impl Hasher) {
-        let Self { raft: _, disk, pending, held, is_quick, tree, sessions, applied, parts, lives: _ } = self;
-        (disk, pending, held, is_quick, tree, sessions, applied, parts).hash(hasher);
+        let Self { raft: _, disk, lost, inquiry, pending, held, .. } = self;
+        (disk, lost, inquiry, pending, held).hash(hasher);
+        let Self { is_quick, tree, sessions, applied, parts, .. } = self;
+        (is_quick, tree, sessions, applied, parts).hash(hasher);
+    }
+
+    /// Whether an entry is on its disk, or was on the one that was lost.
+    fn has_held(&self, id: EntryId) -> bool {
+        self.disk.holds(id) || self.lost.as_ref().is_some_and(|lost| lost.holds(id))
     }
 
     fn load(&mut self, snapshot: &Snapshot) {

@@ -18,7 +18,11 @@ impl Cluster {
                 out += &format!("m{member} is down\n");
                 continue;
             };
-            let role = if raft.is_stopped() { "stopped" } else { role_name(raft.role()) };
+            let role = match (raft.is_stopped(), raft.is_in_doubt()) {
+                (true, _) => "stopped",
+                (_, true) => "in doubt",
+                _ => role_name(raft.role()),
+            };
             let leader = raft.leader().map_or("nobody".to_owned(), |leader| format!("m{leader}"));
             out += &format!(
                 "m{member} {role} of term {}, follows {leader}; last {} durable {} committed {} applied {}; {}\n",
@@ -45,6 +49,9 @@ impl fmt::Display for Event {
                 if let Some(hard) = write.hard_state {
                     let vote = hard.vote.map_or("nobody".to_owned(), |vote| format!("m{vote}"));
                     write!(f, " term={} vote={vote}", hard.term)?;
+                    if hard.floor > EntryId::default() {
+                        write!(f, " floor={}", id(hard.floor))?;
+                    }
                 }
                 if let Some(from) = write.truncate_from {
                     write!(f, " truncate={from}")?;

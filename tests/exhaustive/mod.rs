@@ -47,6 +47,9 @@ pub(crate) struct Met {
     /// Crashes that took something with them which was not synced.
     pub(crate) losing_crashes: u64,
     pub(crate) restarts: u64,
+    pub(crate) lost_disks: u64,
+    /// Members that were in doubt and are so no more.
+    pub(crate) returns: u64,
     pub(crate) doubled: u64,
     pub(crate) truncations: u64,
     pub(crate) changes_begun: u64,
@@ -69,8 +72,10 @@ impl fmt::Display for Met {
             f,
             "{states} states ({whole}), {ends} ends, {longest} steps, {leaders} terms led, committed {committed}; "
         )?;
-        let Self { losing_crashes, restarts, doubled, truncations, changes_begun, all_together, .. } = self;
-        write!(f, "{losing_crashes} crashes with a loss, {restarts} restarts, {doubled} doubled, ")?;
+        let Self { losing_crashes, restarts, lost_disks, returns, doubled, .. } = self;
+        let Self { truncations, changes_begun, all_together, .. } = self;
+        write!(f, "{losing_crashes} crashes with a loss, {restarts} restarts, ")?;
+        write!(f, "{lost_disks} disks lost, {returns} returns, {doubled} doubled, ")?;
         write!(f, "{truncations} truncations, {changes_begun} changes, {all_together} with all of it")
     }
 }
@@ -158,6 +163,9 @@ impl Search {
                 panic!("after {path:#?}\n{}", cluster.status());
             }
             events.iter().for_each(|event| self.note_event(event));
+            if let Some(Step::Testify(member, _)) = path.last() {
+                self.met.returns += u64::from(!next.raft(*member).is_in_doubt());
+            }
             let prints = self::prints(&next, Some((cluster, prints)));
             self.explore(&next, &prints, budget, depth - 1, path);
             path.pop();
@@ -186,6 +194,7 @@ impl Search {
                 self.met.losing_crashes += 1
             }
             Step::Start(_) => self.met.restarts += 1,
+            Step::LoseDisk(_) => self.met.lost_disks += 1,
             Step::Double(_) => self.met.doubled += 1,
             _ => {}
         }

@@ -23,27 +23,38 @@ pub(crate) struct Budget {
     /// A message comes once more, later.
     pub(crate) doublings: u8,
     pub(crate) snapshots: u8,
+    /// Any member goes down, and its disk is lost. It comes up again as a founder that is in doubt.
+    pub(crate) disks: u8,
 }
 
 impl Budget {
-    pub(crate) const NONE: Self =
-        Self { candidacies: 0, proposals: 0, changes: 0, crashes: 0, losses: 0, doublings: 0, snapshots: 0 };
+    pub(crate) const NONE: Self = Self {
+        candidacies: 0,
+        proposals: 0,
+        changes: 0,
+        crashes: 0,
+        losses: 0,
+        doublings: 0,
+        snapshots: 0,
+        disks: 0,
+    };
 
     /// Whether all that was to go wrong has.
     pub(crate) fn is_spent(self) -> bool {
-        let Self { candidacies: _, proposals: _, snapshots: _, changes, crashes, losses, doublings } = self;
-        changes + crashes + losses + doublings == 0
+        let Self { candidacies: _, proposals: _, snapshots: _, changes, crashes, losses, doublings, disks } =
+            self;
+        changes + crashes + losses + doublings + disks == 0
     }
 }
 
 impl fmt::Display for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { candidacies, proposals, changes, crashes, losses, doublings, snapshots } = self;
+        let Self { candidacies, proposals, changes, crashes, losses, doublings, snapshots, disks } = self;
         write!(
             f,
             "{candidacies} candidacies, {proposals} proposals, {changes} changes, {crashes} crashes, "
         )?;
-        write!(f, "{losses} losses, {doublings} doublings, {snapshots} snapshots")
+        write!(f, "{losses} losses, {doublings} doublings, {snapshots} snapshots, {disks} disks")
     }
 }
 
@@ -70,6 +81,9 @@ pub(crate) enum Step {
     Propose(MemberId),
     Change(MemberId, Change),
     Crash(MemberId, usize),
+    LoseDisk(MemberId),
+    /// The second tells the first, which is in doubt, how far it is.
+    Testify(MemberId, MemberId),
     Start(MemberId),
     Snapshot(MemberId),
 }
@@ -107,6 +121,11 @@ pub(crate) fn possible(cluster: &Cluster, budget: Budget, kinds: &[Kind]) -> Vec
                 steps.push((Step::Crash(member, kept), Budget { crashes: budget.crashes - 1, ..budget }));
             }
         }
+        if budget.disks > 0 {
+            steps.push((Step::LoseDisk(member), Budget { disks: budget.disks - 1, ..budget }));
+        }
+        let witnesses = cluster.witnesses(member).into_iter();
+        steps.extend(witnesses.map(|witness| (Step::Testify(member, witness), budget)));
         if raft.role() != Role::Leader {
             continue;
         }
@@ -138,6 +157,13 @@ fn changes_of(kind: Kind, cluster: &Cluster, leader: MemberId) -> Vec<Change> {
 /// Whom a leader adds next: its id says where in the log it was added.
 fn newcomer(cluster: &Cluster, leader: MemberId) -> MemberId {
     MemberId::new((1 << 32) + cluster.raft(leader).last().index.next().get())
+}
+
+/// What a member may have promised before it was started is over.
+fn outlast_promises(cluster: &mut Cluster, member: MemberId, events: &mut Vec<Event>) {
+    for _ in 0..cluster.settings.election_ticks_min {
+        cluster.step(member, Input::Tick, events);
+    }
 }
 
 pub(crate) fn take(cluster: &mut Cluster, step: &Step, events: &mut Vec<Event>) {
@@ -175,10 +201,12 @@ pub(crate) fn take(cluster: &mut Cluster, step: &Step, events: &mut Vec<Event>) 
         &Step::Crash(member, kept) => cluster.crash(member, kept),
         &Step::Start(member) => {
             cluster.start(member);
-            // What it may have promised before is over.
-            for _ in 0..cluster.settings.election_ticks_min {
-                cluster.step(member, Input::Tick, events);
-            }
+            outlast_promises(cluster, member, events);
+        }
+        &Step::LoseDisk(member) => cluster.lose_disk(member),
+        &Step::Testify(member, witness) => {
+            cluster.testify(member, witness, events);
+            outlast_promises(cluster, member, events);
         }
         &Step::Snapshot(member) => drop(cluster.snapshot(member, true, events)),
     }

@@ -86,7 +86,7 @@ impl Cluster {
         cluster
     }
 
-    fn prepared(count: usize, flags: &[&str]) -> Self {
+    pub(crate) fn prepared(count: usize, flags: &[&str]) -> Self {
         let flags = flags.iter().map(|&flag| flag.to_owned()).collect();
         let (members, directory) = (Vec::new(), directory());
         let mut cluster = Self { members, host: own_host(), directory, flags, links: None };

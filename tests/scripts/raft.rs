@@ -27,6 +27,8 @@
 //!   fail M                the disk of M fails
 //!   crash M [kept=N], start M   M goes down; of what was not synced N write-sets are there
 //!   forget M              M goes down and its disk is put back as it was when it was founded
+//!   lose M                M goes down and its disk is lost; when it is started again, it is in doubt
+//!   testify M WHO…        these tell M how far they are, or cannot be reached
 //!   clock back=MS         everybody's clock goes back
 //!   time M                what an entry would be stamped with
 //!   join M                a member that knows nothing comes up
@@ -292,6 +294,14 @@ impl goldenscript::Runner for Runner {
                 let member = member(&mut args)?;
                 self.cluster.crash(member, 0);
                 self.cluster.find_machine(member).ok_or("nobody")?.disk.forget();
+            }
+            "lose" => self.cluster.lose_disk(member(&mut args)?),
+            "testify" => {
+                let (member, mut events) = (member(&mut args)?, Vec::new());
+                while let Some(witness) = args.next_pos() {
+                    self.cluster.testify(member, parse(witness)?, &mut events);
+                }
+                out = self.told(&events);
             }
             "clock" => {
                 let back = key(&mut args, "back")?.ok_or("by how much?")?;

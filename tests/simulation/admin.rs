@@ -183,7 +183,8 @@ impl World {
         match stop {
             Stop::Removed => {}
             Stop::LostData => {
-                self.require(condition != Condition::Sound, || {
+                let may_have_lost = condition != Condition::Sound || machine.has_lost_disk;
+                self.require(may_have_lost, || {
                     format!("{member} says that it has lost data, and its disk is sound")
                 });
                 if condition == Condition::PutBack {

@@ -58,6 +58,8 @@ const RARELY: &[&str] = &[
     "a handover came to nothing",
     "a member that was removed was told",
     "damage was found by a process that ran",
+    "a founder came back on an empty disk",
+    "a founder that had lost its disk was told that it may not come back",
 ];
 
 impl Coverage {

@@ -126,6 +126,7 @@ impl World {
         self.require(now.applied.index >= before.applied.index, || {
             format!("{member}: what is applied went back, {before:?} to {now:?}")
         });
+        self.trust(place);
         let machine = &mut self.machines[place.0];
         machine.seen = now;
         machine.highest = machine.highest.max(now.last.index);

@@ -102,6 +102,10 @@ impl World {
         }
         let (life, tick) = (machine.life, machine.tick());
         self.after(tick, Event::Tick { place, life });
+        if self.machines[place.0].inquiry.is_some() {
+            let soon = self.faults.below(20 * MS);
+            self.after(soon, Event::Inquire { place, life });
+        }
         self.open_links(place);
         self.machines[place.0].ticks += 1;
         self.step(place, Input::Tick);

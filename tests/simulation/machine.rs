@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use spinney::internals::entry::HardState;
+use spinney::internals::raft::Inquiry;
 use spinney::internals::replica::{Founding, Moment, OpenError, Replica, Settings};
 use spinney::internals::wal::{Disk, Recovery, SimulatedDisk};
 use spinney::{Identity, LogIndex, MemberId, Term, Timestamp};
@@ -21,6 +22,9 @@ const EPOCH_MS: u64 = 1_700_000_000_000;
 pub enum Condition {
     /// Nothing.
     Sound,
+    /// It is that of a founder of which nobody knows yet whether it is new, or has lost what it had: its member takes no part,
+    /// or has less than it may have had.
+    Doubtful,
     /// Some of it may be wrong: it is refused when it is opened, or does no harm.
     Rotten,
     /// It was put back as it was: its member finds that out from the leader, or is given up.
@@ -65,6 +69,10 @@ pub struct Machine {
     pub identity: Identity,
     /// How its cluster began.
     pub founding: Founding,
+    /// It has lost a disk, and may be told so.
+    pub has_lost_disk: bool,
+    /// While its member is in doubt: what it has heard.
+    pub inquiry: Option<Inquiry>,
     /// How its replica is set.
     pub settings: Settings,
     /// What survives the process.
@@ -117,15 +125,18 @@ impl Machine {
     /// A machine with an empty disk, down.
     #[must_use]
     pub fn new(place: Place, identity: Identity, founding: Founding, settings: Settings) -> Self {
+        let is_founder = matches!(founding, Founding::InDoubt(_));
         Self {
             place,
             identity,
             founding,
+            has_lost_disk: false,
+            inquiry: None,
             settings,
             disk: SimulatedDisk::new(),
             capacity: None,
             kept: Kept::default(),
-            condition: Condition::Sound,
+            condition: if is_founder { Condition::Doubtful } else { Condition::Sound },
             replica: None,
             life: 0,
             newest: BTreeMap::new(),
@@ -197,6 +208,8 @@ impl Machine {
         let is_new = replica.raft().hard_state().term == Term::default();
         self.quiet = if is_new { 0 } else { u64::from(self.settings.raft.election_ticks_min) };
         (self.ticks, self.burst, self.heard, self.promised) = (0, 0, None, None);
+        let raft = replica.raft();
+        self.inquiry = raft.is_in_doubt().then(|| Inquiry::new(raft.config(), raft.id()));
         self.replica = Some(replica);
         Ok(())
     }
@@ -211,6 +224,16 @@ impl Machine {
     pub fn lose_power(&mut self, seed: u64) {
         self.end();
         self.disk = self.disk.power_loss(seed);
+        self.restart_disk();
+    }
+
+    /// Puts an empty disk in the place of the one that it has.
+    pub fn lose_disk(&mut self) {
+        self.disk = SimulatedDisk::new();
+        self.kept = Kept::default();
+        self.highest = LogIndex::default();
+        self.condition = Condition::Doubtful;
+        self.has_lost_disk = true;
         self.restart_disk();
     }
 

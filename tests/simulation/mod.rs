@@ -16,6 +16,7 @@ mod admin;
 mod budget;
 mod clients;
 pub mod coverage;
+mod doubt;
 mod invariants;
 mod life;
 #[path = "../support/linear.rs"]

@@ -320,10 +320,14 @@ impl World {
         Some((place, name))
     }
 
-    /// A disk is gone, and with it its member.
+    /// A disk is gone, and with it its member; or a founder begins anew on an empty one.
     fn lose_disk(&mut self) -> bool {
         let Some(place) = self.expendable() else { return false };
-        self.give_up_disk(place);
+        if self.may_come_back(place) && self.faults.one_in(2) {
+            self.empty_disk(place);
+        } else {
+            self.give_up_disk(place);
+        }
         true
     }
 

@@ -77,8 +77,9 @@ impl World {
     /// What leaves a machine does not contradict what left it before, in an earlier life perhaps.
     pub(super) fn check_said(&mut self, place: Place, envelope: &Envelope) {
         let Envelope { from, to, term, ref message } = *envelope;
-        // A disk that was put back has forgotten what was said; its member is found out, or given up.
-        if self.machines[place.0].condition != Condition::Sound {
+        // A disk that was put back has forgotten what was said; its member is found out, or given up. One that was lost has, too,
+        // but its member makes up for it before it says anything.
+        if !matches!(self.machines[place.0].condition, Condition::Sound | Condition::Doubtful) {
             return;
         }
         match *message {

@@ -39,6 +39,8 @@ pub(super) enum Event {
     Job { place: Place, life: u64, job: Job },
     /// A process is started.
     Start(Place),
+    /// A founder that is in doubt asks the others how far they are.
+    Inquire { place: Place, life: u64 },
     /// A process dies.
     Die { place: Place, life: u64, power: bool },
     /// A connection is noticed to be broken, or to stand again.
@@ -154,7 +156,7 @@ impl World {
             plan,
         };
         for member in founders {
-            world.add_machine(member, Founding::Together(config.clone()));
+            world.add_machine(member, Founding::InDoubt(config.clone()));
         }
         world.schedule_all();
         world
@@ -236,6 +238,7 @@ impl World {
             Event::Sync { place, life, job, began } => self.end_sync(place, life, job, began),
             Event::Job { place, life, job } => self.end_job(place, life, job),
             Event::Start(place) => self.start(place),
+            Event::Inquire { place, life } => self.inquire(place, life),
             Event::Die { place, life, power } => {
                 if self.machines[place.0].life == life && self.machines[place.0].replica.is_some() {
                     self.die(place, power);

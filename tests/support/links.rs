@@ -34,7 +34,10 @@ impl Links {
             let lines = Arc::clone(&lines);
             let of_caller = move |caller: &TcpStream| {
                 let said = greeting(caller).ok()?;
-                let speaker = Hello::decode(&said).ok()?.from.get().checked_sub(1)?;
+                let Some(speaker) = Hello::decode(&said).ok()?.from.get().checked_sub(1) else {
+                    // Whoever asks to join, or whether it has been a member, does not say who it is: nothing spoils that.
+                    return Some([Arc::default(), Arc::default()]);
+                };
                 let speaker = usize::try_from(speaker).ok().filter(|speaker| *speaker < lines.len())?;
                 Some([&lines[speaker][listener], &lines[listener][speaker]].map(Arc::clone))
             };

@@ -139,11 +139,14 @@ impl fmt::Display for Expelled {
     }
 }
 
-/// Is over when this member takes no part in its cluster any more. Tells meanwhile of those whom it turns away.
+/// Is over when this member takes no part in its cluster any more. Tells meanwhile of those whom it turns away, and of those
+/// without whom it does not begin.
 async fn until_expelled(cluster: Option<Cluster>) -> Expelled {
     let Some(cluster) = cluster else { return std::future::pending().await };
     let mut told = 0;
+    let mut founding = Founding::default();
     loop {
+        founding.look(&cluster);
         let turned_away = cluster.turned_away();
         for one in &turned_away[told..] {
             tell_of(one);
@@ -153,6 +156,36 @@ async fn until_expelled(cluster: Option<Cluster>) -> Expelled {
             return why;
         }
         tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+}
+
+/// A founder whose directory was empty, and which waits for the others.
+#[derive(Default)]
+struct Founding {
+    looks: u32,
+}
+
+impl Founding {
+    /// At first the others may just not have come up.
+    const PATIENCE: u32 = 12;
+
+    /// Tells for whom it waits, if that takes long, and when it waits no more.
+    fn look(&mut self, cluster: &Cluster) {
+        let silent = cluster.waits_for();
+        if silent.is_empty() {
+            if self.looks >= Self::PATIENCE {
+                log("all that this member waited for have answered: it takes part");
+            }
+            self.looks = 0;
+            return;
+        }
+        self.looks += 1;
+        if self.looks == Self::PATIENCE {
+            log(&format!(
+                "the data directory was empty: this member takes no part before it has heard from {} whether it has lost anything",
+                silent.join(" and ")
+            ));
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use crossbeam_channel::Receiver;
 use super::super::clock::Clock;
 use super::super::pending::Written;
 use super::health::{Health, LAG_MAX};
+use super::inquiry::{Doubt, Heard};
 use super::joining::Joining;
 use super::mail;
 use super::picture::{PeerFacts, Picture};
@@ -42,6 +43,7 @@ pub(super) enum Event {
     Wish(Wish),
     Synced(Result<u64, WalError>),
     Done(Done),
+    Founders(Heard),
 }
 
 /// What only the one who turns may touch.
@@ -58,6 +60,7 @@ pub(super) struct Core {
     pub(super) queued: Arc<AtomicUsize>,
     pub(super) picture: Arc<Picture>,
     pub(super) joining: Joining,
+    pub(super) doubt: Doubt,
     pub(super) health: Health,
     pub(super) outputs: Vec<Output>,
     /// Writes that the replica is to be given together, with their tokens.
@@ -186,6 +189,7 @@ impl Core {
                 self.step(Input::Synced(result));
             }
             Event::Done(done) => self.step(Input::Done(done)),
+            Event::Founders(heard) => self.hear_founders(heard),
             Event::Wish(Wish::Close) => {
                 self.closing.get_or_insert_with(|| Clock::in_(HAND_OVER));
                 self.hand_over();
@@ -417,6 +421,7 @@ impl Core {
                 head.config = Arc::new(raft.config().clone());
             }
             (head.peers, head.problems) = (peers, problems);
+            head.waits_for.clone_from(&self.doubt.silent);
         });
         if before.is_none_or(|before| before.leader != shown.leader) && shown.leader.is_some() {
             self.unpark();

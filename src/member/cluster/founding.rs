@@ -15,6 +15,7 @@ use super::super::{Callbacks, Settings};
 use super::Clustered;
 use super::core::Core;
 use super::health::Health;
+use super::inquiry::{ANSWER_TIMEOUT, Asker, Doubt};
 use super::joining::{JoinAnswer, JoinAsk, Joining, Question};
 use super::picture::{Head, Picture};
 use super::settings::ClusterSettings;
@@ -24,15 +25,20 @@ use crate::codec;
 use crate::entry::{Config, Contact};
 use crate::error::Error;
 use crate::net::{self, Endpoint, Secret, Speaker};
+use crate::raft::is_founder;
 use crate::replica::{self, Founding, Input, OpenError, Output, Replica};
-use crate::types::{ClusterId, MemberId};
+use crate::types::{ClusterId, MemberId, Term};
 use crate::wal::{Disk, FileDisk, Identity, Recovery, WalSettings};
 
 /// What the id of a cluster is derived from, besides the founders and the token.
 const CONTEXT: &str = "spinney cluster id, version 1";
 
-/// How long another founder may take to say whether it knows this one.
-const KNOWN_TIMEOUT: Duration = Duration::from_secs(1);
+/// Where and how the member speaks with others.
+struct Net {
+    listener: TcpListener,
+    secret: Option<Secret>,
+    contact: Contact,
+}
 
 /// Opens the member.
 pub(super) fn open(
@@ -41,11 +47,16 @@ pub(super) fn open(
     cluster: &ClusterSettings,
 ) -> Result<Arc<Clustered>, Error> {
     let disk: Arc<dyn Disk> = Arc::new(FileDisk::open(path, true)?);
-    let known = Recovery::scan(Arc::clone(&disk))?.identity();
+    let known = known(&disk, cluster)?;
     let secret = cluster.secret.as_deref().map(Secret::new).transpose()?;
-    if known.is_none() {
+    let ask = |identity, founders| Asker::new(identity, founders, secret.clone(), asking(cluster));
+    let mut asker = None;
+    if known.is_none()
+        && cluster.join.is_empty()
+        && let (identity, Founding::InDoubt(founders)) = founders(cluster, &Contact::default())
+    {
         // Before it listens: of founders that begin at the same moment, none waits for another.
-        check_is_new(cluster, secret.as_ref())?;
+        asker.insert(ask(identity, founders)).ask_all()?;
     }
     let listener = listen(cluster)?;
     let contact = contact(cluster, &listener)?;
@@ -63,7 +74,24 @@ pub(super) fn open(
                 Error::InvalidSetting { setting: "dir", reason: other.to_string() }
             }
         })?;
-    start(replica, settings, cluster, listener, secret, contact)
+    let asker = replica
+        .raft()
+        .is_in_doubt()
+        .then(|| asker.unwrap_or_else(|| ask(replica.identity(), replica.raft().config().clone())));
+    start(replica, settings, cluster, Net { listener, secret, contact }, asker)
+}
+
+/// Whose directory it is, if it is anybody's.
+fn known(disk: &Arc<dyn Disk>, cluster: &ClusterSettings) -> Result<Option<Identity>, Error> {
+    let recovery = Recovery::scan(Arc::clone(disk))?;
+    let has_nothing = recovery.hard_state().unwrap_or_default().term == Term::default();
+    let known = recovery.identity();
+    if has_nothing && !cluster.join.is_empty() && known.is_some_and(|known| is_founder(known.member)) {
+        // It may have lost what it had, and those that it would join count on it under the id that it has here.
+        let reason = "is of a founder that has taken no part yet: emptied, it joins as a new member";
+        return Err(Error::InvalidSetting { setting: "dir", reason: reason.to_owned() });
+    }
+    Ok(known)
 }
 
 fn listen(cluster: &ClusterSettings) -> Result<TcpListener, Error> {
@@ -133,24 +161,7 @@ fn founders(cluster: &ClusterSettings, contact: &Contact) -> (Identity, Founding
     let mut id = [0; 16];
     id.copy_from_slice(&hash.finalize().as_bytes()[..16]);
     let identity = Identity { cluster: ClusterId::new(u128::from_le_bytes(id)), member };
-    (identity, Founding::Together(Config::founded_by(members)))
-}
-
-/// Asks the other founders whether they know this one, whose directory is empty, from before. Those that are not there, or
-/// are busy with other things, are not waited for: at the beginning nobody is.
-fn check_is_new(cluster: &ClusterSettings, secret: Option<&Secret>) -> Result<(), Error> {
-    let (Identity { cluster: id, member }, _) = founders(cluster, &Contact::default());
-    let ask = codec::encode(&JoinAsk::new(Question::HaveIBeen(id, member)));
-    let settings = net::Settings { join_timeout: KNOWN_TIMEOUT, ..net_settings(cluster) };
-    for (_, address) in cluster.peers.iter().filter(|(name, _)| *name != cluster.name) {
-        let known_at = bare(address);
-        let answer = net::join(known_at, &ask, secret, &settings).ok();
-        let answer = answer.and_then(|answer| codec::decode(&answer).ok());
-        if matches!(answer, Some(JoinAnswer::Known(true))) {
-            return Err(Error::Forgotten { member: cluster.name.clone(), known_at: known_at.to_owned() });
-        }
-    }
-    Ok(())
+    (identity, Founding::InDoubt(Config::founded_by(members)))
 }
 
 /// Asks one after the other of the members to be let in.
@@ -163,12 +174,18 @@ fn join(cluster: &ClusterSettings, contact: &Contact, secret: Option<&Secret>) -
             Ok(answer) => match codec::decode(&answer) {
                 Ok(JoinAnswer::Welcome { cluster, member }) => return Ok(Identity { cluster, member }),
                 Ok(JoinAnswer::Refused(why)) => last = format!("{address} refuses: {why}"),
-                Ok(JoinAnswer::Known(_)) | Err(_) => last = format!("{address} is not understood"),
+                Ok(JoinAnswer::Known | JoinAnswer::Unknown(_)) | Err(_) => {
+                    last = format!("{address} is not understood")
+                }
             },
             Err(error) => last = format!("{address}: {error}"),
         }
     }
     Err(Error::NotJoined { why: last })
+}
+
+fn asking(cluster: &ClusterSettings) -> net::Settings {
+    net::Settings { join_timeout: ANSWER_TIMEOUT, ..net_settings(cluster) }
 }
 
 fn net_settings(cluster: &ClusterSettings) -> net::Settings {
@@ -196,9 +213,8 @@ fn start(
     mut replica: Replica,
     settings: Settings,
     cluster: &ClusterSettings,
-    listener: TcpListener,
-    secret: Option<Secret>,
-    contact: Contact,
+    Net { listener, secret, contact }: Net,
+    asker: Option<Asker>,
 ) -> Result<Arc<Clustered>, Error> {
     let identity = replica.identity();
     let clock = Clock::start(replica.state().tree().time());
@@ -217,7 +233,14 @@ fn start(
     let no_thread = |source| Error::NoThread { source };
     let hands = Hands::start(&inbox, &endpoint, &mut threads).map_err(no_thread)?;
     threads.push(serve_watchers(replica.state()).map_err(no_thread)?);
-    let picture = Arc::new(Picture::new(head(&replica)));
+    let mut doubt = Doubt::default();
+    if let Some(asker) = asker {
+        let (begins, is_over) = asker.doubt();
+        doubt = begins;
+        let inbox = Arc::clone(&inbox);
+        threads.push(spawn("spinney-asks", move || asker.run(&inbox, &is_over)).map_err(no_thread)?);
+    }
+    let picture = Arc::new(Picture::new(head(&replica, &doubt)));
     let (state, queued) = (Arc::clone(replica.state()), Arc::new(AtomicUsize::new(0)));
     let mut core = Box::new(Core {
         replica,
@@ -231,6 +254,7 @@ fn start(
         queued: Arc::clone(&queued),
         picture: Arc::clone(&picture),
         joining: Joining::new(contact, cluster.stays_learner),
+        doubt,
         health: Health::default(),
         outputs,
         batch: Vec::new(),
@@ -298,7 +322,7 @@ fn begin_life(replica: &mut Replica, clock: &Clock) -> Result<Vec<Output>, Error
     Ok(kept)
 }
 
-fn head(replica: &Replica) -> Head {
+fn head(replica: &Replica, doubt: &Doubt) -> Head {
     let raft = replica.raft();
     Head {
         role: raft.role(),
@@ -309,6 +333,7 @@ fn head(replica: &Replica) -> Head {
         config_index: raft.config_index(),
         stopped: None,
         failure: None,
+        waits_for: doubt.silent.clone(),
         peers: Vec::new(),
         problems: Vec::new(),
     }

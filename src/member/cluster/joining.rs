@@ -4,8 +4,8 @@
 //!   joiner ── JoinAsk: name, addresses ──► any member ──► leader: add as a learner
 //!          ◄── JoinAnswer: cluster, id ──      once that is committed
 //!   learner ── promote me ──► leader, again and again until it has caught up
-//!   founder ── JoinAsk: its id ──► each other founder     before it begins with an empty directory
-//!          ◄── JoinAnswer: known, or not ──
+//!   founder ── JoinAsk: its id ──► each other founder     with an empty directory, before it takes part
+//!          ◄── JoinAnswer: known, or how far that one is ──      see `inquiry`
 //! ```
 //! A joiner that has the name of a member takes its place: whoever lost its disk comes back as a new member, since an id
 //! that has said what it has, and has not any more, must not be heard again. A founder that lost its disk looks like one that
@@ -21,13 +21,13 @@ use crate::codec;
 use crate::entry::Contact;
 use crate::member::clock::Clock;
 use crate::net::JoinRequest;
-use crate::raft::{Change, Denied, Granted, Request};
+use crate::raft::{Change, Denied, Granted, Request, Testimony};
 use crate::replica::Input;
 use crate::tree::Command;
 use crate::types::{ClusterId, MemberId};
 
 /// The version of what is said here.
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 /// How many ticks pass before a member asks again for what it wants of the leader.
 const ASK_TICKS: u64 = 10;
@@ -58,8 +58,10 @@ pub(super) enum JoinAnswer {
     Welcome { cluster: ClusterId, member: MemberId },
     /// You are not, and why.
     Refused(String),
-    /// Whether you have been.
-    Known(bool),
+    /// You have been this member before, or the cluster has gone on to other members: you may come as a new one.
+    Known,
+    /// Not that this member knew; it is so far itself.
+    Unknown(Testimony),
 }
 
 impl JoinAsk {
@@ -103,9 +105,14 @@ impl Core {
                 refuse(asked, "a member has a name".to_owned());
             }
             Question::LetMeIn(contact) => self.hear_joiner(contact, asked),
-            Question::HaveIBeen(cluster, member) => {
-                let is_known = cluster == self.replica.identity().cluster && self.replica.has_lived(member);
-                asked.answer(codec::encode(&JoinAnswer::Known(is_known)));
+            Question::HaveIBeen(cluster, _) if cluster != self.replica.identity().cluster => {
+                refuse(asked, "the cluster is another one".to_owned());
+            }
+            Question::HaveIBeen(_, member) => {
+                let testimony = self.replica.raft().testimony_for(member);
+                let testimony = testimony.filter(|_| !self.replica.has_lived(member));
+                let answer = testimony.map_or(JoinAnswer::Known, JoinAnswer::Unknown);
+                asked.answer(codec::encode(&answer));
             }
         }
     }

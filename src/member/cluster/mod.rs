@@ -21,6 +21,7 @@ mod core;
 mod crank;
 mod founding;
 mod health;
+mod inquiry;
 mod joining;
 mod mail;
 mod picture;

@@ -26,6 +26,8 @@ pub(crate) struct Head {
     pub(crate) stopped: Option<Stop>,
     /// Nothing can be written here any more.
     pub(crate) failure: Option<String>,
+    /// Those whom this founder, which has nothing, waits to hear from before it takes part.
+    pub(crate) waits_for: Vec<MemberId>,
     /// What is known of the others, by whoever leads.
     pub(crate) peers: Vec<PeerFacts>,
     /// What is wrong with this member's disk and clock, in words.
@@ -38,6 +40,13 @@ impl Head {
         let mut problems = self.problems.clone();
         if let Some(failure) = &self.failure {
             problems.push(format!("nothing can be written here: {failure}"));
+        }
+        if !self.waits_for.is_empty() {
+            let names: Vec<String> = self.waits_for.iter().map(|&member| self.name_of(member)).collect();
+            problems.push(format!(
+                "this member's directory was empty, and it takes no part before it has heard from {} whether it has lost anything",
+                names.join(" and ")
+            ));
         }
         match self.stopped {
             Some(Stop::Removed) => problems.push("this member was removed from the cluster".to_owned()),

@@ -17,7 +17,7 @@ fn segment_header_and_records() {
     assert_eq!(content.len(), 16 << 10);
     let copy = concat!(
         "5350494e4e455900",                 // magic
-        "02000000",                         // version
+        "03000000",                         // version
         "3cd797a3",                         // crc32
         "c1000000000000000000000000000000", // cluster
         "0a00000000000000",                 // member
@@ -39,16 +39,16 @@ fn segment_header_and_records() {
     );
     assert_eq!(hex(&content[4096..4128]), opening);
     let record = concat!(
-        "32830a1f120000006b23ccae", // tag, length, crc32
+        "32830a1f140000002c73a66c", // tag, length, crc32
         "201000000100000000000000", // synced offset and sequence
-        "0101010a00",               // hard state: term 1, vote for 10, boot 0
+        "0101010a000000",           // hard state: term 1, vote for 10, boot 0, no floor
         "00",                       // no truncation
         "01",                       // one entry:
         "01010100",                 // term, index, time, no session
         "0203616263",               // a command of three bytes
         "00",                       // no snapshot
         "00",                       // nothing known to be committed
-        "000000000000",             // to a multiple of 8
+        "00000000",                 // to a multiple of 8
     );
     assert_eq!(hex(&content[4128..4176]), record);
     assert!(content[4176..].iter().all(|byte| *byte == 0));
