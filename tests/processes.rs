@@ -8,6 +8,8 @@
 mod client;
 #[path = "processes/cluster.rs"]
 mod cluster;
+#[path = "processes/forwarding.rs"]
+mod forwarding;
 #[path = "support/linear.rs"]
 #[allow(unreachable_pub, reason = "the simulator has it as a public module")]
 mod linear;
