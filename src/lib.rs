@@ -134,6 +134,9 @@ pub mod internals {
     pub mod wal {
         pub use crate::wal::*;
     }
+    /// A member of a cluster with a clock of its own.
+    #[cfg(feature = "cluster")]
+    pub use crate::store::set_clock_ahead;
     /// A store on a disk of one's own.
     pub use crate::store::{open_on, survivor_on};
     /// Which proposals were applied.

@@ -4,11 +4,11 @@
 
 mod support;
 
-use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use spinney::{Builder, Error, Event, Store};
+use support::places::founders;
 use support::{directory, now, wait_until};
 use tempfile::TempDir;
 
@@ -22,23 +22,15 @@ struct Trio {
     has_leases: bool,
 }
 
-/// Addresses that are free now: the listeners are closed when all are known.
-fn free_addresses(count: usize) -> Vec<String> {
-    let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    listeners.iter().map(|listener| listener.local_addr().unwrap().to_string()).collect()
-}
-
 impl Trio {
     fn new() -> Self {
         Self::found(false)
     }
 
     fn found(has_leases: bool) -> Self {
-        let peers: Vec<_> =
-            (1..).zip(free_addresses(3)).map(|(n, address)| (format!("n{n}"), address)).collect();
         let mut trio = Self {
             directories: (0..3).map(|_| directory()).collect(),
-            peers,
+            peers: founders(3),
             stores: vec![None, None, None],
             has_leases,
         };

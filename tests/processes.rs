@@ -8,6 +8,8 @@
 mod client;
 #[path = "processes/cluster.rs"]
 mod cluster;
+#[path = "processes/forwarding.rs"]
+mod forwarding;
 #[path = "processes/founders.rs"]
 mod founders;
 #[path = "support/linear.rs"]

@@ -6,7 +6,7 @@ mod support;
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +18,7 @@ use spinney::internals::{BootId, open_on, survivor_on};
 use spinney::{
     BackupInfo, ClusterId, Error, Event, Index, MemberId, RESTORE_INDEX_JUMP, Store, Survivor, WalError,
 };
+use support::places::founders;
 use support::{directory, patiently, wait_until};
 use tempfile::TempDir;
 
@@ -29,11 +30,7 @@ struct Trio {
 
 impl Trio {
     fn new() -> Self {
-        // Free now: the listeners are closed when all are known.
-        let free: Vec<_> = (0..3).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-        let address = |listener: &TcpListener| listener.local_addr().unwrap().to_string();
-        let peers = (1..).zip(&free).map(|(n, listener)| (format!("n{n}"), address(listener))).collect();
-        Self { directories: (0..3).map(|_| directory()).collect(), peers }
+        Self { directories: (0..3).map(|_| directory()).collect(), peers: founders(3) }
     }
 
     fn path(&self, n: usize) -> &Path {

@@ -17,12 +17,26 @@ const FAR: Duration = Duration::from_secs(1000 * 365 * 24 * 3600);
 pub(crate) struct Clock {
     base: Timestamp,
     started: Instant,
+    /// How far the wall clock is set ahead of the machine's: not at all, but where a test says so.
+    #[cfg(feature = "cluster")]
+    ahead: Duration,
 }
 
 impl Clock {
     /// A clock that goes on from the wall clock, but not from before `newest`, the time of the last entry.
     pub(crate) fn start(newest: Timestamp) -> Self {
-        Self { base: Self::wall().max(newest), started: Instant::now() }
+        Self {
+            base: Self::wall().max(newest),
+            started: Instant::now(),
+            #[cfg(feature = "cluster")]
+            ahead: Duration::ZERO,
+        }
+    }
+
+    /// The same clock on a machine whose wall clock is so far ahead.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn set_ahead(self, ahead: Duration) -> Self {
+        Self { ahead, ..self }
     }
 
     /// The wall clock.
@@ -34,7 +48,7 @@ impl Clock {
     /// What both clocks show.
     #[cfg(feature = "cluster")]
     pub(crate) fn moment(&self) -> Moment {
-        Moment { wall: Self::wall(), running: self.started.elapsed() }
+        Moment { wall: Self::wall().after(self.ahead), running: self.started.elapsed() }
     }
 
     /// The present moment in log time.

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+#[cfg(feature = "cluster")]
+use std::time::Duration;
 
 use super::Store;
 use crate::error::Error;
@@ -140,11 +142,23 @@ impl Builder {
 }
 
 /// Opens a store with these settings on a disk of one's own, such as a simulated one; its directory does not
-/// count.
+/// count. It may be a member of a cluster.
 ///
 /// # Errors
 ///
 /// Those of [`Builder::open`].
 pub fn open_on(disk: Arc<dyn Disk>, builder: Builder) -> Result<Store, Error> {
+    #[cfg(feature = "cluster")]
+    if builder.cluster.is_wanted() {
+        let member = Clustered::open_on(disk, builder.settings, &builder.cluster)?;
+        return Ok(Store::new(Engine::Clustered(member)));
+    }
     Ok(Store::new(Engine::Alone(Member::open_on(disk, builder.settings)?)))
+}
+
+/// The same settings for a member of a cluster whose wall clock is so far ahead of the machine's.
+#[cfg(feature = "cluster")]
+pub fn set_clock_ahead(mut builder: Builder, ahead: Duration) -> Builder {
+    builder.cluster.clock_ahead = ahead;
+    builder
 }

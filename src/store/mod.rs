@@ -21,6 +21,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use backup::{BackupInfo, RESTORE_INDEX_JUMP};
+#[cfg(feature = "cluster")]
+pub use builder::set_clock_ahead;
 pub use builder::{Builder, open_on};
 #[cfg(feature = "cluster")]
 pub use cluster::{Cluster, MemberInfo};

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,6 +15,7 @@ use spinney::{Error, Event, Store};
 use tempfile::TempDir;
 
 use crate::links::Links;
+use crate::support::places::free_addresses;
 use crate::support::{directory, patiently, wait_until};
 
 /// How large a segment of a member's log is: what one sends together may be more than another writes together.
@@ -66,13 +67,7 @@ struct Running {
 
 impl Trio {
     pub(crate) fn start(log_bytes: u64) -> Self {
-        // An address of its own for each, so that nobody takes a port while its member is down.
-        let host = |n: u8| {
-            let [low, high, ..] = std::process::id().to_le_bytes();
-            format!("127.{}.{high}.{}", 200 + n, low.clamp(1, 254))
-        };
-        let listeners = (0..3).map(|n| TcpListener::bind((host(n), 0)).unwrap());
-        let listening: Vec<_> = listeners.map(|listener| listener.local_addr().unwrap()).collect();
+        let listening = free_addresses(3);
         let links = Links::between(&listening);
         let running = (0..3).map(|_| None).collect();
         let mut trio = Self { links, listening, directory: directory(), log_bytes, running };

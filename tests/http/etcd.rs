@@ -1,9 +1,10 @@
 //! The real etcd, in its v2 mode, where it is installed.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
 use super::client::Client;
+use crate::support::places::{free_address, own_host};
 
 /// A process that ends with the test.
 pub(crate) struct Etcd {
@@ -15,8 +16,8 @@ pub(crate) struct Etcd {
 impl Etcd {
     /// Starts etcd on ports of its own; `None` where it is not installed.
     pub(crate) fn start() -> Option<Self> {
-        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let (address, peer, directory) = (free(), free(), crate::support::directory());
+        let (host, directory) = (own_host(), crate::support::directory());
+        let (address, peer) = (free_address(&host), free_address(&host));
         let (client_url, peer_url) = (format!("http://{address}"), format!("http://{peer}"));
         let process = Command::new("etcd")
             .args(["--enable-v2", "--logger", "zap", "--log-level", "error", "--name", "peer"])

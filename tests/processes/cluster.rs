@@ -2,10 +2,9 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -13,22 +12,11 @@ use tempfile::TempDir;
 
 use crate::client::{Client, Reply};
 use crate::links::Links;
+use crate::support::places::{free_address, own_host};
 use crate::support::{comes, directory, wait_until};
 
 /// How long one request may take before somebody else is asked: more than a member lets a request wait.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
-
-/// A place on a loopback address that only this cluster uses: so nobody takes a port while its member is down.
-pub(crate) fn free_address(host: &str) -> SocketAddr {
-    TcpListener::bind((host, 0)).unwrap().local_addr().unwrap()
-}
-
-/// A loopback address for each cluster of each process.
-pub(crate) fn own_host() -> String {
-    static NEXT: AtomicU8 = AtomicU8::new(1);
-    let [low, high, ..] = std::process::id().to_le_bytes();
-    format!("127.{}.{high}.{}", NEXT.fetch_add(1, Ordering::Relaxed), low.clamp(1, 254))
-}
 
 /// A member, running or not.
 pub(crate) struct Member {

@@ -1,10 +1,17 @@
 //! Members that are to be found elsewhere.
 
-use crate::cluster::{Cluster, free_address, json, spinney, url};
+use crate::cluster::{Cluster, json, spinney, url};
+use crate::support::places::free_address;
 use crate::support::wait_until;
 
 /// Tells the cluster, by another member, where a member will be, and then starts it there.
 fn move_away(cluster: &mut Cluster, member: usize, other: usize) {
+    // Until it has said itself where it is, it would say so after the cluster was told, too.
+    let clients = url(cluster.members[member].clients);
+    wait_until("it has introduced itself", || {
+        let reply = cluster.ask(other, "GET", "/v2/members", None);
+        reply.is_ok_and(|reply| reply.text().contains(&clients))
+    });
     let place = free_address(&cluster.members[member].peers.ip().to_string());
     let listed = cluster.listed(other);
     let (_, id) = listed.iter().find(|(name, _)| *name == cluster.members[member].name).unwrap();

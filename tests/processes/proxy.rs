@@ -12,7 +12,8 @@ use std::thread::JoinHandle;
 use tempfile::TempDir;
 
 use crate::client::{Client, Reply};
-use crate::cluster::{Cluster, call, free_address, json, own_host, spinney, url};
+use crate::cluster::{Cluster, call, json, spinney, url};
+use crate::support::places::{free_address, own_host};
 use crate::support::{directory, wait_until};
 
 /// A proxy that runs.

@@ -5,7 +5,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::cluster::{own_host, spinney};
+use crate::cluster::spinney;
+use crate::support::places::own_host;
 use crate::support::{directory, wait_until};
 
 /// Where the README has its servers: the test has the same ports on an address of its own.

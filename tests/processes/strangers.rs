@@ -7,6 +7,7 @@ use std::process::{Child, Stdio};
 use tempfile::TempDir;
 
 use crate::cluster::{Cluster, spinney, url};
+use crate::support::places::{free_address, own_host};
 use crate::support::{self, wait_until};
 
 /// A member of another cluster that counts this one's first member among its founders. Ends with the test.
@@ -18,7 +19,7 @@ struct Foreigner {
 impl Foreigner {
     fn start(cluster: &Cluster, flags: &[&str]) -> Self {
         let own = support::directory();
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let free = free_address(&own_host());
         let founders = format!("n1={},n9={}", url(cluster.members[0].peers), url(free));
         let mut command = spinney();
         command.args(["serve", "--name", "n9", "--listen-client-urls", "http://127.0.0.1:0", "--data-dir"]);

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test program uses some of it")]
 
 pub(crate) mod line;
+pub(crate) mod places;
 pub(crate) mod proxy;
 
 use std::path::Path;

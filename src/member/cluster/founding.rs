@@ -1,7 +1,6 @@
 //! How a member of a cluster comes to be: from its directory, as a founder, or by joining.
 
 use std::net::TcpListener;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -28,7 +27,7 @@ use crate::net::{self, Endpoint, Secret, Speaker};
 use crate::raft::is_founder;
 use crate::replica::{self, Founding, Input, OpenError, Output, Replica};
 use crate::types::{ClusterId, MemberId, Term};
-use crate::wal::{Disk, FileDisk, Identity, Recovery, WalSettings};
+use crate::wal::{Disk, Identity, Recovery, WalSettings};
 
 /// What the id of a cluster is derived from, besides the founders and the token.
 const CONTEXT: &str = "spinney cluster id, version 1";
@@ -42,11 +41,10 @@ struct Net {
 
 /// Opens the member.
 pub(super) fn open(
-    path: &Path,
+    disk: Arc<dyn Disk>,
     settings: Settings,
     cluster: &ClusterSettings,
 ) -> Result<Arc<Clustered>, Error> {
-    let disk: Arc<dyn Disk> = Arc::new(FileDisk::open(path, true)?);
     let known = known(&disk, cluster)?;
     let secret = cluster.secret.as_deref().map(Secret::new).transpose()?;
     let ask = |identity, founders| Asker::new(identity, founders, secret.clone(), asking(cluster));
@@ -217,7 +215,7 @@ fn start(
     asker: Option<Asker>,
 ) -> Result<Arc<Clustered>, Error> {
     let identity = replica.identity();
-    let clock = Clock::start(replica.state().tree().time());
+    let clock = Clock::start(replica.state().tree().time()).set_ahead(cluster.clock_ahead);
     let outputs = begin_life(&mut replica, &clock)?;
     let speaker = Speaker { cluster: identity.cluster, member: identity.member, boot: replica.raft().boot() };
     let (events, heard) = unbounded();

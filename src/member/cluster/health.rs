@@ -10,6 +10,9 @@ const SYNC_MAX: Duration = Duration::from_secs(1);
 /// Syncs that take so long in the mean are worth a word: a write takes two at best.
 const MEAN_SYNC_MAX: Duration = Duration::from_millis(100);
 
+/// For so long it is worth a word: a disk that nothing has been asked of since may be well by now.
+const MEAN_SYNC_KEPT: Duration = Duration::from_secs(60);
+
 /// A clock may differ so much from the leader's. What expires is the leader's to say, so nothing depends on it until
 /// this member leads.
 const SKEW_MAX: Duration = Duration::from_secs(1);
@@ -24,6 +27,8 @@ pub(super) struct Health {
     sync_began: Option<Duration>,
     /// How long syncs take: each counts for an eighth of the mean.
     mean_sync: Duration,
+    /// When the last sync came back.
+    synced: Duration,
     /// What the leader's clock showed when it last spoke, and what this member's did.
     clocks: Option<(Timestamp, Timestamp)>,
 }
@@ -36,6 +41,7 @@ impl Health {
     pub(super) fn sync_ends(&mut self, now: Duration) {
         if let Some(began) = self.sync_began.take() {
             self.mean_sync = (self.mean_sync * 7 + now.saturating_sub(began)) / 8;
+            self.synced = now;
         }
     }
 
@@ -55,7 +61,7 @@ impl Health {
         let under_way = self.sync_began.map(|began| now.saturating_sub(began));
         if let Some(long) = under_way.filter(|long| *long >= SYNC_MAX) {
             problems.push(format!("the disk stalls: a sync has not come back for {}", seconds(long)));
-        } else if self.mean_sync >= MEAN_SYNC_MAX {
+        } else if self.mean_sync >= MEAN_SYNC_MAX && now.saturating_sub(self.synced) < MEAN_SYNC_KEPT {
             problems.push(format!("the disk is slow: a sync takes {} ms", self.mean_sync.as_millis()));
         }
         if let Some((leaders, own)) = self.clocks {
@@ -90,6 +96,8 @@ mod tests {
         assert_eq!(health.problems(ms(3_510)), ["the disk stalls: a sync has not come back for 3.5 s"]);
         health.sync_ends(ms(3_530));
         assert_eq!(health.problems(ms(3_540)), ["the disk is slow: a sync takes 440 ms"]);
+        assert_eq!(health.problems(ms(63_529)).len(), 1);
+        assert!(health.problems(ms(63_530)).is_empty(), "nothing has been asked of it since");
         for n in 0..20 {
             health.sync_begins(ms(4_000 + n));
             health.sync_ends(ms(4_001 + n));

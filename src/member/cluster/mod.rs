@@ -57,7 +57,7 @@ use crate::tree::{Command, Tree};
 use crate::types::Timestamp;
 #[cfg(feature = "http")]
 use crate::types::{LogIndex, Term};
-use crate::wal::Identity;
+use crate::wal::{Disk, FileDisk, Identity};
 use crate::watch::{Watch, WatchRequest};
 pub(crate) use picture::{Head, PeerFacts, Picture};
 pub(crate) use settings::ClusterSettings;
@@ -103,7 +103,18 @@ impl Clustered {
     ) -> Result<Arc<Self>, Error> {
         settings.check()?;
         cluster.check()?;
-        founding::open(path, settings, cluster)
+        Self::open_on(Arc::new(FileDisk::open(path, true)?), settings, cluster)
+    }
+
+    /// Opens the member that `disk` holds.
+    pub(crate) fn open_on(
+        disk: Arc<dyn Disk>,
+        settings: Settings,
+        cluster: &ClusterSettings,
+    ) -> Result<Arc<Self>, Error> {
+        settings.check()?;
+        cluster.check()?;
+        founding::open(disk, settings, cluster)
     }
 
     /// Writes and waits for the answer.

@@ -39,6 +39,8 @@ pub(crate) struct ClusterSettings {
     pub(crate) leases: bool,
     /// How long a write, a read or a change of the members waits for its answer.
     pub(crate) request_timeout: Duration,
+    /// How far the wall clock is taken to be ahead of the machine's: for tests of clocks that differ.
+    pub(crate) clock_ahead: Duration,
 }
 
 impl Default for ClusterSettings {
@@ -58,6 +60,7 @@ impl Default for ClusterSettings {
             election: (Duration::from_millis(300), Duration::from_millis(600)),
             leases: false,
             request_timeout: Duration::from_secs(5),
+            clock_ahead: Duration::ZERO,
         }
     }
 }
