@@ -256,7 +256,8 @@ fn a_leader_whose_disk_stands_still_makes_way_and_comes_back_as_a_follower() {
     let own = trio.stores[leader].put("/own").value("1").submit();
     trio.stores[other].set("/a", "1").unwrap();
     wait_until("another one leads", || {
-        !trio.stores[leader].cluster().unwrap().is_leader() && trio.lead_by(other).1 > term
+        let (leads, since) = trio.lead_by(other);
+        !trio.stores[leader].cluster().unwrap().is_leader() && leads.is_some() && since > term
     });
     let after = trio.lead_by(other);
     assert_ne!(after.0, Some(trio.stores[leader].cluster().unwrap().this()));
