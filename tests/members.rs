@@ -119,6 +119,7 @@ fn without_a_majority_nothing_is_written_and_the_error_says_so() {
     let mut trio = Trio::new();
     trio.store(0).set("/a", "1").unwrap();
     let survivor = (trio.leader() + 1) % 3;
+    wait_until("the survivor has it", || trio.store(survivor).get("/a").is_ok());
     for n in 0..3 {
         if n != survivor {
             trio.stores[n] = None;

@@ -2,11 +2,17 @@
 #![cfg(feature = "cluster")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should not")]
 
+#[path = "support/links.rs"]
+#[allow(dead_code, reason = "others spoil more of it")]
+mod links;
 mod support;
 
 use std::time::Duration;
 
+use links::Links;
+
 use spinney::{Denied, Error, MemberId, NetError, Store};
+use support::places::free_addresses;
 use support::{directory, wait_until};
 use tempfile::TempDir;
 
@@ -142,4 +148,36 @@ fn who_may_not_listen_is_not_let_in_before() {
     let builder = builder.advertise("127.0.0.1:1").join(first.address());
     assert!(matches!(builder.open(), Err(Error::Net(NetError::Insecure { .. }))));
     assert_eq!(first.cluster().members().len(), 1, "nobody has asked");
+}
+
+/// The leader does what it was asked, and nobody hears of it who asked.
+#[test]
+fn who_was_asked_for_a_change_and_is_not_heard_from_may_have_made_it() {
+    let listening = free_addresses(3);
+    let links = Links::between(&listening);
+    let peers: Vec<_> = (0..3).map(|n| (format!("n{}", n + 1), links.address(n).to_string())).collect();
+    let directories = [directory(), directory(), directory()];
+    let open = |n: usize| {
+        let builder = Store::builder().dir(directories[n].path()).member(&*peers[n].0);
+        builder.listen(listening[n].to_string()).peers(peers.clone()).open().unwrap()
+    };
+    let stores = [open(0), open(1), open(2)];
+    let clusters = stores.each_ref().map(|store| store.cluster().unwrap());
+    clusters[0].wait_for_leader(Duration::from_secs(30)).unwrap();
+    let leader = clusters.iter().position(spinney::Cluster::is_leader).unwrap();
+    let (asked, third) = ((leader + 1) % 3, (leader + 2) % 3);
+    let absent = clusters[leader].add("n4", ["127.0.0.1:1"]).unwrap();
+    wait_until("all know", || clusters.iter().all(|cluster| cluster.members().len() == 4));
+
+    links.line(leader, asked).freeze();
+    let outcome = std::thread::scope(|scope| {
+        let asking = scope.spawn(|| clusters[asked].remove(absent));
+        wait_until("it is removed", || clusters[third].members().len() == 3);
+        wait_until("the leader is missed", || clusters[asked].leader().is_none());
+        links.mend();
+        asking.join().unwrap()
+    });
+    let is_told_so = matches!(outcome, Err(Error::Unavailable { may_have_applied: true, .. }));
+    assert!(is_told_so || outcome.is_ok(), "{outcome:?}");
+    wait_until("it knows", || clusters[asked].members().len() == 3);
 }

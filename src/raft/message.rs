@@ -236,8 +236,7 @@ pub enum Granted {
 /// Why what only a leader can do was not done, such as to change who the members are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Denied {
-    /// Nobody is known to lead, or who led has stopped before it could answer: for a change that was forwarded, its
-    /// outcome is not known.
+    /// Nobody is known to lead, or whoever was asked does not: nothing was done.
     NoLeader,
     /// A change, or a new leader's first entry, is not committed yet. Try again.
     NotNow,
@@ -253,6 +252,8 @@ pub enum Denied {
     WouldLoseQuorum,
     /// The change would leave nobody, or changes nothing.
     Pointless,
+    /// The leader was asked, and has not answered for long, or leads no more: whether it was done is not known.
+    Unanswered,
 }
 
 impl std::fmt::Display for Denied {
@@ -266,6 +267,7 @@ impl std::fmt::Display for Denied {
             Self::NotCaughtUp => "the learner has not caught up",
             Self::WouldLoseQuorum => "too few of the voters would be within reach",
             Self::Pointless => "nothing would change, or nobody would be left",
+            Self::Unanswered => "the leader has not answered",
         })
     }
 }

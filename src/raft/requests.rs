@@ -89,7 +89,7 @@ impl Raft {
         self.requests.0.retain(|&token, asked| {
             let is_open = asked.term == term && leader == Some(asked.leader) && asked.age <= patience;
             if !is_open {
-                outputs.push(Output::Answer { token, result: Err(Denied::NoLeader) });
+                outputs.push(Output::Answer { token, result: Err(Denied::Unanswered) });
             }
             is_open
         });

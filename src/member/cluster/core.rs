@@ -352,7 +352,10 @@ impl Core {
             }
             (Waiter::Latest { ticket }, Answer::Readable) => ticket.answer(nothing_written()),
             (waiter @ Waiter::Ask { .. }, Answer::Told(Err(Denied::NoLeader))) if self.closing.is_none() => {
-                self.retry_ask(waiter, deadline);
+                self.waiting.park(waiter, deadline);
+            }
+            (waiter @ Waiter::Ask { .. }, Answer::Told(Err(Denied::Unanswered))) => {
+                waiter.give_up(true, Error::NoLeader);
             }
             (Waiter::Ask { ticket, .. }, Answer::Told(result)) => {
                 ticket.answer(result.map_err(Asked::Denied))
@@ -361,18 +364,6 @@ impl Core {
                 self.welcome(request, asked, result, deadline);
             }
             (waiter, _) => waiter.give_up(true, Error::NoLeader),
-        }
-    }
-
-    /// Who asked when nobody led may ask again, unless it was on its way: then nobody knows what became of it.
-    fn retry_ask(&mut self, waiter: Waiter, deadline: Instant) {
-        match &waiter {
-            Waiter::Ask { request: Request::Change { expected: None, .. }, .. }
-                if self.replica.raft().leader().is_some() =>
-            {
-                waiter.give_up(true, Error::NoLeader);
-            }
-            _ => self.waiting.park(waiter, deadline),
         }
     }
 

@@ -169,7 +169,7 @@ impl Core {
                 None => refuse(asked, "the leader has not understood".to_owned()),
             },
             Ok(Granted::Transfer { .. }) => refuse(asked, "the leader has not understood".to_owned()),
-            Err(Denied::NotNow | Denied::NoLeader | Denied::WouldLoseQuorum) => {
+            Err(Denied::NotNow | Denied::NoLeader | Denied::Unanswered | Denied::WouldLoseQuorum) => {
                 self.joining.again.push((request, asked, deadline));
             }
             Err(reason) => refuse(asked, reason.to_string()),
