@@ -150,34 +150,90 @@ fn who_may_not_listen_is_not_let_in_before() {
     assert_eq!(first.cluster().members().len(), 1, "nobody has asked");
 }
 
+/// Three members, and what they say to each other.
+struct Trio {
+    links: Links,
+    stores: Vec<Store>,
+    _directories: [TempDir; 3],
+}
+
+impl Trio {
+    /// A change waits so long for its answer.
+    fn new(request_timeout: Duration) -> Self {
+        let (listening, directories) = (free_addresses(3), [directory(), directory(), directory()]);
+        let links = Links::between(&listening);
+        let peers: Vec<_> = (0..3).map(|n| (format!("n{}", n + 1), links.address(n).to_string())).collect();
+        let open = |n: usize| {
+            let builder = Store::builder().dir(directories[n].path()).member(&*peers[n].0);
+            // A leader that is not heard is not missed before it is asked.
+            let builder = builder.election_timeout(Duration::from_secs(2), Duration::from_secs(3));
+            let builder = builder.listen(listening[n].to_string()).peers(peers.clone());
+            builder.request_timeout(request_timeout).open().unwrap()
+        };
+        let stores = (0..3).map(open).collect();
+        Self { links, stores, _directories: directories }
+    }
+
+    fn cluster(&self, n: usize) -> spinney::Cluster {
+        self.stores[n].cluster().unwrap()
+    }
+
+    fn leader(&self) -> usize {
+        let mut leader = None;
+        wait_until("a leader", || {
+            leader = (0..3).find(|&n| self.cluster(n).is_leader());
+            leader.is_some()
+        });
+        leader.unwrap()
+    }
+}
+
+fn is_unknown<T>(outcome: &Result<T, Error>) -> bool {
+    matches!(outcome, Err(Error::Unavailable { may_have_applied: true, .. }))
+}
+
 /// The leader does what it was asked, and nobody hears of it who asked.
 #[test]
 fn who_was_asked_for_a_change_and_is_not_heard_from_may_have_made_it() {
-    let listening = free_addresses(3);
-    let links = Links::between(&listening);
-    let peers: Vec<_> = (0..3).map(|n| (format!("n{}", n + 1), links.address(n).to_string())).collect();
-    let directories = [directory(), directory(), directory()];
-    let open = |n: usize| {
-        let builder = Store::builder().dir(directories[n].path()).member(&*peers[n].0);
-        builder.listen(listening[n].to_string()).peers(peers.clone()).open().unwrap()
-    };
-    let stores = [open(0), open(1), open(2)];
-    let clusters = stores.each_ref().map(|store| store.cluster().unwrap());
-    clusters[0].wait_for_leader(Duration::from_secs(30)).unwrap();
-    let leader = clusters.iter().position(spinney::Cluster::is_leader).unwrap();
+    // It is not for lack of time that nobody knows.
+    let trio = Trio::new(Duration::from_secs(60));
+    let leader = trio.leader();
     let (asked, third) = ((leader + 1) % 3, (leader + 2) % 3);
-    let absent = clusters[leader].add("n4", ["127.0.0.1:1"]).unwrap();
-    wait_until("all know", || clusters.iter().all(|cluster| cluster.members().len() == 4));
+    let absent = trio.cluster(leader).add("n4", ["127.0.0.1:1"]).unwrap();
+    wait_until("all know", || (0..3).all(|n| trio.cluster(n).members().len() == 4));
 
-    links.line(leader, asked).freeze();
+    trio.links.line(leader, asked).freeze();
     let outcome = std::thread::scope(|scope| {
-        let asking = scope.spawn(|| clusters[asked].remove(absent));
-        wait_until("it is removed", || clusters[third].members().len() == 3);
-        wait_until("the leader is missed", || clusters[asked].leader().is_none());
-        links.mend();
+        let asking = scope.spawn(|| trio.cluster(asked).remove(absent));
+        wait_until("it is removed", || trio.cluster(third).members().len() == 3);
+        wait_until("the leader is missed", || trio.cluster(asked).leader().is_none());
+        trio.links.mend();
         asking.join().unwrap()
     });
-    let is_told_so = matches!(outcome, Err(Error::Unavailable { may_have_applied: true, .. }));
-    assert!(is_told_so || outcome.is_ok(), "{outcome:?}");
-    wait_until("it knows", || clusters[asked].members().len() == 3);
+    assert!(is_unknown(&outcome) || outcome.is_ok(), "{outcome:?}");
+    wait_until("it knows", || trio.cluster(asked).members().len() == 3);
+}
+
+/// Nobody but the leader has the change, and another one leads before they hear of it.
+#[test]
+fn a_change_that_others_have_not_agreed_to_is_not_said_to_be_made() {
+    let trio = Trio::new(Duration::from_secs(10));
+    let leader = trio.leader();
+    let other = (leader + 1) % 3;
+    trio.stores[leader].set("/a", "1").unwrap();
+    let all = [0, 1, 2];
+    trio.links.lines(&[leader], &all).for_each(|line| line.freeze());
+    let outcome = std::thread::scope(|scope| {
+        let asking = scope.spawn(|| trio.cluster(leader).add("n4", ["127.0.0.1:1"]));
+        wait_until("another one leads", || all.iter().any(|&n| n != leader && trio.cluster(n).is_leader()));
+        trio.links.lines(&[leader], &all).for_each(|line| line.cut_once());
+        trio.links.mend();
+        trio.stores[other].set("/a", "2").unwrap();
+        wait_until("it is taken back", || trio.cluster(leader).members().len() == 3);
+        // What others agree on later is no answer to what was asked.
+        let another = trio.cluster(other).add("n5", ["127.0.0.1:2"]).unwrap();
+        wait_until("it knows", || trio.cluster(leader).members().iter().any(|member| member.id == another));
+        asking.join().unwrap()
+    });
+    assert!(is_unknown(&outcome), "{outcome:?}");
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Builder, Store};
-use crate::entry::Contact;
+use crate::entry::{Config, Contact};
 use crate::error::Error;
 use crate::member::{Clustered, Head, PeerFacts};
 use crate::net::TurnedAway;
@@ -443,7 +443,7 @@ impl Cluster {
             let request = Request::Change { changes: vec![change.clone()], expected: None };
             let denied = match self.member.ask(request) {
                 Err(Error::Denied { reason }) => reason,
-                Ok(granted) => return self.settled(granted, end),
+                Ok(granted) => return self.settled(granted, &change, end),
                 Err(error) => return Err(error),
             };
             let may_pass = matches!(denied, Denied::NotNow | Denied::NotCaughtUp | Denied::WouldLoseQuorum);
@@ -453,21 +453,33 @@ impl Cluster {
         }
     }
 
-    /// Waits until a change that is in the log is complete.
-    fn settled(&self, granted: Granted, end: Instant) -> Result<Granted, Error> {
-        if let Granted::Change { entry, .. } = &granted {
-            let timeout = self.member.until(end);
-            let is_complete = |head: &Head| head.config_index >= entry.index && !head.config.is_joint();
-            self.member.wait_for(timeout, is_complete).map_err(|_| Error::Unavailable {
-                may_have_applied: true,
-                cause: Arc::new(Error::TimedOut),
-            })?;
-        }
-        Ok(granted)
+    /// Waits until a change that is in the log of a leader is complete, and agreed on.
+    fn settled(&self, granted: Granted, change: &Change, end: Instant) -> Result<Granted, Error> {
+        let Granted::Change { entry, added } = granted else { return Ok(granted) };
+        let unknown = |cause| Error::Unavailable { may_have_applied: true, cause: Arc::new(cause) };
+        let is_complete =
+            |head: &Head| head.config_index >= entry.index && head.is_settled && !head.config.is_joint();
+        let timeout = self.member.until(end);
+        self.member.wait_for(timeout, is_complete).map_err(|_| unknown(Error::TimedOut))?;
+        // Another leader may have taken it back, and what is agreed on is what it has made of it.
+        if is_made(change, added, &self.head().config) { Ok(granted) } else { Err(unknown(Error::NoLeader)) }
     }
 
     fn head(&self) -> Head {
         self.member.picture().head()
+    }
+}
+
+/// Whether the members are what this change, which has added `added`, makes of them.
+fn is_made(change: &Change, added: Option<MemberId>, config: &Config) -> bool {
+    match change {
+        Change::Add(_) => added.is_some_and(|added| config.contains(added)),
+        Change::Promote(member) => config.voters.contains(member),
+        Change::Demote(member) => config.learners.contains(member),
+        Change::Remove(member) => !config.contains(*member),
+        Change::Update(member, wanted) => {
+            config.contacts.get(member).is_some_and(|contact| contact.peer_addresses == wanted.peer_addresses)
+        }
     }
 }
 

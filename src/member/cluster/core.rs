@@ -86,6 +86,7 @@ pub(super) struct Shown {
     term: Term,
     leader: Option<MemberId>,
     config: LogIndex,
+    is_settled: bool,
     has_failed: bool,
 }
 
@@ -387,6 +388,7 @@ impl Core {
             term: raft.hard_state().term,
             leader: raft.leader(),
             config: raft.config_index(),
+            is_settled: raft.committed() >= raft.config_index(),
             has_failed: self.replica.failure().is_some(),
         };
         let moment = self.clock.moment();
@@ -407,7 +409,7 @@ impl Core {
         let (peers, problems) = (self.peer_facts(), self.health.problems(moment.running));
         self.picture.change(|head| {
             (head.role, head.term, head.leader) = (shown.role, shown.term, shown.leader);
-            head.config_index = shown.config;
+            (head.config_index, head.is_settled) = (shown.config, shown.is_settled);
             if has_members_changed {
                 head.config = Arc::new(raft.config().clone());
             }

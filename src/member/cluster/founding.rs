@@ -329,6 +329,7 @@ fn head(replica: &Replica, doubt: &Doubt) -> Head {
         leader_since: Clock::in_(Duration::ZERO),
         config: Arc::new(raft.config().clone()),
         config_index: raft.config_index(),
+        is_settled: raft.committed() >= raft.config_index(),
         stopped: None,
         failure: None,
         waits_for: doubt.silent.clone(),

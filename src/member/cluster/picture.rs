@@ -22,6 +22,8 @@ pub(crate) struct Head {
     pub(crate) leader_since: Instant,
     pub(crate) config: Arc<Config>,
     pub(crate) config_index: LogIndex,
+    /// Whether that is agreed on: until then another leader may take it back.
+    pub(crate) is_settled: bool,
     /// This member takes no part any more.
     pub(crate) stopped: Option<Stop>,
     /// Nothing can be written here any more.
