@@ -5,110 +5,18 @@
 
 #[path = "health/disk.rs"]
 mod disk;
+#[path = "health/logs.rs"]
+mod logs;
 mod support;
+#[path = "health/trio.rs"]
+mod trio;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use disk::{Pace, SlowDisk, Syncs};
-use spinney::internals::{open_on, set_clock_ahead};
-use spinney::{Error, MemberId, Pending, Store, Term};
-use support::places::founders;
-use support::{directory, now, wait_until};
-use tempfile::TempDir;
-
-/// A machine that is busy with other things may delay a heartbeat by a few hundred milliseconds.
-const ELECTION: (Duration, Duration) = (Duration::from_millis(1_000), Duration::from_millis(2_000));
-
-/// Three members on disks that take as long as they are told to.
-struct Trio {
-    stores: Vec<Store>,
-    paces: Vec<Arc<Pace>>,
-    _directories: Vec<TempDir>,
-}
-
-impl Trio {
-    fn new() -> Self {
-        let trio = Self::with_clocks([Duration::ZERO; 3]);
-        trio.wait_until_well();
-        trio
-    }
-
-    /// The clock of each is so far ahead of the machine's.
-    fn with_clocks(ahead: [Duration; 3]) -> Self {
-        let (peers, directories) = (founders(3), [directory(), directory(), directory()]);
-        let paces: Vec<Arc<Pace>> = directories.iter().map(|_| Arc::default()).collect();
-        let open = |n: usize| {
-            let (name, address) = peers[n].clone();
-            let builder = Store::builder().member(name).listen(address).peers(peers.clone());
-            let builder = builder.election_timeout(ELECTION.0, ELECTION.1);
-            let disk = SlowDisk::open(directories[n].path(), Arc::clone(&paces[n]));
-            open_on(Arc::new(disk), set_clock_ahead(builder, ahead[n])).unwrap()
-        };
-        let stores = (0..3).map(open).collect();
-        Self { stores, paces, _directories: directories.into() }
-    }
-
-    fn wait_until_well(&self) {
-        for n in 0..3 {
-            wait_until(format!("member {n} has nothing to complain of"), || self.problems(n).is_empty());
-        }
-    }
-
-    /// The disk of a member is well again: so it says, once enough syncs have shown it.
-    fn heal(&self, n: usize) {
-        self.paces[n].set(Syncs::AsTheyCome);
-        let mut count = 0;
-        wait_until(format!("the disk of member {n} is well"), || {
-            count += 1;
-            self.stores[n].set("/healed", count).unwrap();
-            self.problems(n).is_empty()
-        });
-        self.wait_until_well();
-    }
-
-    fn problems(&self, n: usize) -> Vec<String> {
-        self.stores[n].status().problems
-    }
-
-    /// Waits until a member says this, among other things.
-    fn wait_for_word(&self, n: usize, word: &str) {
-        let mut said = Vec::new();
-        let is_said = support::comes(|| {
-            said = self.problems(n);
-            said.iter().any(|problem| problem.contains(word))
-        });
-        assert!(is_said, "member {n} does not say {word:?}, but {said:?}");
-    }
-
-    /// Who leads, and in which term, as a member knows.
-    fn lead_by(&self, n: usize) -> (Option<MemberId>, Term) {
-        let cluster = self.stores[n].cluster().unwrap();
-        (cluster.leader(), cluster.term())
-    }
-
-    /// Has a member lead.
-    fn lead(&self, n: usize) {
-        let cluster = self.stores[n].cluster().unwrap();
-        wait_until("it leads", || cluster.is_leader() || cluster.transfer(Some(cluster.this())).is_ok());
-    }
-
-    fn leader(&self) -> usize {
-        let mut leader = None;
-        wait_until("a leader", || {
-            leader = (0..3).find(|&n| self.stores[n].cluster().unwrap().is_leader());
-            leader.is_some()
-        });
-        leader.unwrap()
-    }
-}
-
-impl Drop for Trio {
-    /// No member ends before its disk has come back.
-    fn drop(&mut self) {
-        self.paces.iter().for_each(|pace| pace.set(Syncs::AsTheyCome));
-    }
-}
+use disk::Syncs;
+use spinney::{Error, Pending};
+use support::wait_until;
+use trio::{ELECTION, Trio, for_some_elections};
 
 #[test]
 fn a_disk_that_is_slow_or_stands_still_is_told_of_by_its_member_alone() {
@@ -195,16 +103,6 @@ fn a_clock_that_differs_from_the_leaders_is_told_of() {
         for n in (0..3).filter(|n| !differing.contains(n)) {
             wait_until("no word where there is nothing to say", || told(n).is_none());
         }
-    }
-}
-
-/// Has `write` go on for as long as three elections would take.
-fn for_some_elections(mut write: impl FnMut(u64)) {
-    let began = now();
-    let mut count = 0;
-    while began.elapsed() < 3 * ELECTION.1 {
-        count += 1;
-        write(count);
     }
 }
 

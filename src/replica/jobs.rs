@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use super::content::{self, Content, Loaded, Meta};
 use crate::entry::EntryId;
 use crate::raft::Envelope;
+use crate::types::LogIndex;
 use crate::wal::{self, Disk, ReceivedSnapshot, SnapshotHeader, SnapshotKind, SpareJob, Syncer, WalError};
 
 /// Makes what was appended durable, and says so to those who wait for it.
@@ -39,6 +40,8 @@ pub(super) enum Work {
     Spare(SpareJob),
     /// Write a snapshot.
     Save { disk: Arc<dyn Disk>, header: SnapshotHeader, content: Content },
+    /// Remove snapshots that are older than this.
+    Clear { disk: Arc<dyn Disk>, before: LogIndex },
     /// Check a snapshot that has come, and read it.
     Check { received: ReceivedSnapshot, snapshot: EntryId },
 }
@@ -50,6 +53,7 @@ pub struct Done(pub(super) Ended);
 pub(super) enum Ended {
     Spare(Result<(), WalError>),
     Saved(Result<EntryId, WalError>),
+    Cleared,
     /// A snapshot that has come is whole, or is not.
     Checked(EntryId, Result<Box<Arrived>, WalError>),
 }
@@ -68,6 +72,7 @@ impl Job {
         match self.0 {
             Work::Spare(_) => "prepare a segment",
             Work::Save { .. } => "save a snapshot",
+            Work::Clear { .. } => "clear snapshots away",
             Work::Check { .. } => "check a snapshot",
         }
     }
@@ -81,6 +86,11 @@ impl Job {
                 let never = AtomicBool::new(false);
                 let saved = wal::save_snapshot(&disk, &header, |writer| content.write(writer, &never));
                 Ended::Saved(saved.map(|_| header.last))
+            }
+            Work::Clear { disk, before } => {
+                // What cannot be removed now is when the next one is marked, or when the disk is opened again.
+                let _ = wal::remove_snapshots_before(&disk, before);
+                Ended::Cleared
             }
             Work::Check { received, snapshot } => {
                 Ended::Checked(snapshot, check(received, snapshot).map(Box::new))
@@ -108,6 +118,7 @@ impl std::fmt::Debug for Ended {
         match self {
             Self::Spare(result) => f.debug_tuple("Spare").field(result).finish(),
             Self::Saved(result) => f.debug_tuple("Saved").field(result).finish(),
+            Self::Cleared => f.write_str("Cleared"),
             Self::Checked(snapshot, result) => {
                 f.debug_tuple("Checked").field(snapshot).field(&result.as_ref().err()).finish()
             }

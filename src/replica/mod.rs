@@ -26,6 +26,7 @@ pub(crate) mod content;
 mod jobs;
 mod open;
 mod proposals;
+mod room;
 pub(crate) mod run;
 mod snapshots;
 pub(crate) mod state;
@@ -197,6 +198,7 @@ pub struct Replica {
     replicated: state::Replicated,
     proposals: proposals::Proposals,
     snapshots: snapshots::Snapshots,
+    held: room::Held,
     /// For an entry of so many bytes the disk has no room, and leaders are told to send none; 0 otherwise.
     short_of: usize,
     /// Why nothing is written any more.
@@ -245,7 +247,7 @@ impl Replica {
     /// How many proposals wait for their answers.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.proposals.len()
+        self.proposals.len() + self.held.len()
     }
 
     /// Whether some life of `member` has taken part before, as far as is known here.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::clock::LogClock;
 use super::content::{self, Loaded, Meta};
 use super::proposals::Proposals;
+use super::room::Held;
 use super::snapshots::Snapshots;
 use super::state::{Replicated, State};
 use super::writes::Writes;
@@ -107,6 +108,7 @@ impl Replica {
             disk: Arc::clone(&disk),
             proposals: Proposals::new(identity.member, raft.boot()),
             snapshots: Snapshots::new(saved),
+            held: Held::default(),
             short_of: 0,
             raft,
             clock: LogClock::default(),

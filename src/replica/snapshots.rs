@@ -27,6 +27,8 @@ pub(super) struct Snapshots {
     /// Who was sent all of which one.
     sent: BTreeSet<(MemberId, EntryId)>,
     is_preparing: bool,
+    /// Why the last attempt has failed, if it has.
+    unsaved: Option<String>,
     /// The tick before which no new attempt is made.
     retry_at: u64,
     ticks: u64,
@@ -43,6 +45,7 @@ impl Snapshots {
             is_doubted: false,
             sent: BTreeSet::new(),
             is_preparing: false,
+            unsaved: None,
             retry_at: 0,
             ticks: 0,
             receiving: None,
@@ -56,6 +59,11 @@ impl Snapshots {
 
     pub(super) fn is_saving(&self) -> bool {
         self.is_saving
+    }
+
+    /// Why there is no snapshot, if the last attempt at one has failed.
+    pub(super) fn why_unsaved(&self) -> Option<&str> {
+        self.unsaved.as_deref()
     }
 
     pub(super) fn tick(&mut self) {
@@ -123,6 +131,7 @@ impl Replica {
             }
             Ended::Saved(result) => {
                 self.snapshots.is_saving = false;
+                self.snapshots.unsaved = result.as_ref().err().map(ToString::to_string);
                 if result.is_ok() {
                     self.snapshots.is_doubted = false;
                     self.snapshots.sent.clear();
@@ -144,6 +153,7 @@ impl Replica {
                     }
                 }
             }
+            Ended::Cleared => None,
             Ended::Checked(snapshot, Ok(arrived))
                 if arrived.header.identity.cluster == self.identity.cluster =>
             {
@@ -161,8 +171,8 @@ impl Replica {
         outputs.push(Output::Saved(Ok(())));
         let under_way = self.raft.snapshots_under_way().map(|snapshot| snapshot.index);
         let pinned = under_way.min().unwrap_or(saved.index);
-        // What cannot be removed now is when the next one is marked, or when the disk is opened again.
-        let _ = wal::remove_snapshots_before(&self.disk, pinned.min(saved.index));
+        let (disk, before) = (Arc::clone(&self.disk), pinned.min(saved.index));
+        outputs.push(Output::Run(Job(Work::Clear { disk, before })));
     }
 
     /// Gives the log's beginning up as far as the core has no use for it.
@@ -170,7 +180,10 @@ impl Replica {
         let before = self.wal.first_index();
         // A member that is behind may keep the log up to twice as long, and has to take a snapshot then.
         let is_full = self.wal.sealed_bytes() >= 2 * self.settings.log_bytes;
-        self.wal.release(self.raft.releasable(is_full).min(self.snapshots.saved.index));
+        let needed = self.raft.releasable(is_full);
+        // One that takes a snapshot keeps what it will need afterwards, but not for ever.
+        let saved = self.snapshots.saved.index;
+        self.wal.release(if self.is_log_too_long_to_keep() { saved } else { needed.min(saved) });
         self.wal.retire_released();
         let first = self.wal.first_index();
         (first > before).then(|| first.previous())

@@ -8,13 +8,10 @@ use super::state::Outcome;
 use super::{Answer, Input, Output, Replica};
 use crate::codec;
 use crate::entry::{Entry, WriteSet};
-use crate::raft::{self, Envelope, Message};
+use crate::raft;
 use crate::tree::Command;
 use crate::types::{LogIndex, Timestamp};
-use crate::wal::{Identity, Reserve, WalError};
-
-/// What an entry takes in a record besides its payload, at most: id, time, session, kind and length.
-const ENTRY_BYTES: usize = 80;
+use crate::wal::{Identity, WalError};
 
 /// So much is read from the log at once to be applied.
 const APPLIED_BYTES: u64 = 1 << 20;
@@ -65,6 +62,7 @@ impl Replica {
 
     /// Nothing more waits: lets what was appended be synced, and the log be kept small.
     pub fn flush(&mut self, moment: Moment, outputs: &mut Vec<Output>) {
+        self.give_held(self.clock.now(moment), outputs);
         if self.failure.is_none()
             && let Some((sequence, messages)) = self.writes.begin_sync()
         {
@@ -90,86 +88,6 @@ impl Replica {
         }
     }
 
-    /// Takes a message, and no more of what it brings than the disk has room for: the rest is as if it were lost, and
-    /// comes again.
-    fn receive(&mut self, now: Timestamp, mut envelope: Envelope, outputs: &mut Vec<Output>) {
-        let mut short_of = 0;
-        while !self.has_room(&envelope.message) {
-            let brought = match &mut envelope.message {
-                Message::Append { entries, .. } => {
-                    short_of = entries.first().map_or(0, size_of);
-                    halve(entries)
-                }
-                Message::Forward { commands, .. } => halve(commands),
-                _ => 0,
-            };
-            if brought > 0 {
-                short_of = 0;
-            } else if short_of == 0 {
-                return;
-            }
-        }
-        if let Message::Append { .. } = envelope.message {
-            self.tell_room(now, short_of, outputs);
-        }
-        self.step_raft(now, raft::Input::Receive(envelope), outputs);
-    }
-
-    /// A leader that did not know that there is no room, not for one entry, would send what is not taken again with every
-    /// answer. So it is told, until there is room for the entry for which there was none.
-    fn tell_room(&mut self, now: Timestamp, short_of: usize, outputs: &mut Vec<Output>) {
-        let was_short = self.short_of > 0;
-        if short_of > 0 || !was_short || self.wal.room(self.short_of, Reserve::Freeing).is_ok() {
-            self.short_of = short_of;
-        }
-        let is_short = self.short_of > 0;
-        if is_short != was_short {
-            let backlog = if is_short { u64::MAX } else { 0 };
-            self.step_raft(now, raft::Input::Backlog(backlog), outputs);
-        }
-    }
-
-    fn has_room(&mut self, message: &Message) -> bool {
-        match message {
-            Message::Append { entries, .. } if !entries.is_empty() => {
-                let estimate = entries.iter().map(size_of).sum();
-                self.wal.room(estimate, Reserve::Freeing).is_ok()
-                    // Many small entries take less than the estimate, and a message may be as large as a record.
-                    || self.wal.room(codec::encode(entries).len() + ENTRY_BYTES, Reserve::Freeing).is_ok()
-            }
-            Message::Forward { commands, .. } => {
-                let bytes = commands.iter().map(|command| command.0.len() + ENTRY_BYTES).sum();
-                self.wal.room(bytes, Reserve::Ordinary).is_ok()
-            }
-            _ => true,
-        }
-    }
-
-    /// Proposes commands together, or one by one where the log has no room for all at once.
-    fn propose(&mut self, now: Timestamp, all: Vec<(Option<u64>, Arc<[u8]>)>, outputs: &mut Vec<Output>) {
-        let bytes: usize = all.iter().map(|(_, command)| command.len() + ENTRY_BYTES).sum();
-        let is_wanted = all.iter().any(|(token, _)| token.is_some());
-        let reserve = if is_wanted { Reserve::Ordinary } else { Reserve::Freeing };
-        if let Err(full) = self.wal.room(bytes + ENTRY_BYTES, reserve) {
-            if let [(token, _)] = &all[..] {
-                return answer(*token, Answer::NoRoom(full.to_string()), outputs);
-            }
-            return all.into_iter().for_each(|one| self.propose(now, vec![one], outputs));
-        }
-        let is_unnumbered = self.raft.proposes_unnumbered();
-        let term = self.raft.hard_state().term;
-        let mut commands = Vec::with_capacity(all.len());
-        for (token, command) in all {
-            if is_unnumbered {
-                self.proposals.add_unnumbered(term, token);
-            } else {
-                self.proposals.add_numbered(token);
-            }
-            commands.push(command);
-        }
-        self.step_raft(now, raft::Input::Propose(commands), outputs);
-    }
-
     fn synced(&mut self, now: Timestamp, sequence: u64, outputs: &mut Vec<Output>) {
         self.writes.synced(sequence);
         while let Some(envelope) = self.writes.release() {
@@ -191,6 +109,7 @@ impl Replica {
         for token in self.proposals.take_all() {
             answer(Some(token), Answer::Unknown, outputs);
         }
+        self.refuse_held(outputs);
         outputs.push(Output::Failed(error));
         Some(raft::Input::PersistFailed)
     }
@@ -265,7 +184,7 @@ impl Replica {
     }
 
     /// Steps the core and carries out what follows, until nothing does.
-    fn step_raft(&mut self, now: Timestamp, input: raft::Input, outputs: &mut Vec<Output>) {
+    pub(super) fn step_raft(&mut self, now: Timestamp, input: raft::Input, outputs: &mut Vec<Output>) {
         let mut asked = std::mem::take(&mut self.raft_outputs);
         self.raft.step(now, input, &mut asked);
         let mut next = 0;
@@ -338,6 +257,7 @@ impl Replica {
                 for token in self.proposals.take_all() {
                     answer(Some(token), Answer::Unknown, outputs);
                 }
+                self.refuse_held(outputs);
                 outputs.push(Output::Stopped(stop));
             }
             Asked::Fault { member, what } => outputs.push(Output::Fault { member, what }),
@@ -346,20 +266,6 @@ impl Replica {
     }
 }
 
-/// Leaves the first half; says how many those are.
-fn halve<T>(all: &mut Vec<T>) -> usize {
-    all.truncate(all.len() / 2);
-    all.len()
-}
-
-fn size_of(entry: &Entry) -> usize {
-    match &entry.payload {
-        crate::entry::Payload::Command(bytes) => bytes.len() + ENTRY_BYTES,
-        crate::entry::Payload::Config(config) => codec::encode(config).len() + ENTRY_BYTES,
-        crate::entry::Payload::Noop => ENTRY_BYTES,
-    }
-}
-
-fn answer(token: Option<u64>, answer: Answer, outputs: &mut Vec<Output>) {
+pub(super) fn answer(token: Option<u64>, answer: Answer, outputs: &mut Vec<Output>) {
     outputs.extend(token.map(|token| Output::Answer { token, answer }));
 }

@@ -300,6 +300,23 @@ impl Wal {
         if self.has_spares_for(payload_bytes, reserve) { Ok(()) } else { Err(self.pool.no_space()) }
     }
 
+    /// The same for one who waits for no disk: false when there is no room yet, but [`Wal::spare_wanted`] has or had the work
+    /// that makes some.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Wal::room`].
+    pub fn room_now(&mut self, payload_bytes: usize, reserve: Reserve) -> Result<bool, WalError> {
+        self.durable.watermark()?;
+        self.check_size(payload_bytes)?;
+        self.pool.settle(Patience::None);
+        // Half a segment is left to what is written without asking, such as a vote.
+        let is_coming = !self.pool.has_failed();
+        let has_spares =
+            self.has_spares_for(payload_bytes, if is_coming { Reserve::Ordinary } else { reserve });
+        if has_spares || is_coming { Ok(has_spares) } else { Err(self.pool.no_space()) }
+    }
+
     /// While spares can be made, half a segment is kept for what frees space until the next one is ready.
     /// Once they cannot, a whole one is, or what is left of the active one if that was the last.
     fn has_spares_for(&self, payload_bytes: usize, reserve: Reserve) -> bool {

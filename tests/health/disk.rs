@@ -22,24 +22,41 @@ pub(crate) enum Syncs {
 /// What a test has to say about a disk.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
-    syncs: Mutex<Syncs>,
+    paces: Mutex<Paces>,
     changed: Condvar,
 }
 
+#[derive(Debug, Default)]
+struct Paces {
+    snapshots: Syncs,
+    others: Syncs,
+}
+
 impl Pace {
+    /// How long the syncs of all files take.
     pub(crate) fn set(&self, syncs: Syncs) {
-        *self.syncs.lock().unwrap() = syncs;
+        self.change(Paces { snapshots: syncs, others: syncs });
+    }
+
+    /// How long those of snapshots take, taken here or received, where all else is as quick as the disk.
+    pub(crate) fn set_snapshots(&self, snapshots: Syncs) {
+        self.change(Paces { snapshots, others: Syncs::AsTheyCome });
+    }
+
+    fn change(&self, paces: Paces) {
+        *self.paces.lock().unwrap() = paces;
         self.changed.notify_all();
     }
 
-    fn wait(&self) {
-        let syncs = self.syncs.lock().unwrap();
-        if let Syncs::Take(time) = *syncs {
-            drop(syncs);
+    fn wait(&self, is_snapshot: bool) {
+        let of = |paces: &Paces| if is_snapshot { paces.snapshots } else { paces.others };
+        let paces = self.paces.lock().unwrap();
+        if let Syncs::Take(time) = of(&paces) {
+            drop(paces);
             return std::thread::sleep(time);
         }
-        let stands_still = |syncs: &mut Syncs| matches!(syncs, Syncs::StandStill);
-        drop(self.changed.wait_while(syncs, stands_still).unwrap());
+        let stands_still = |paces: &mut Paces| matches!(of(paces), Syncs::StandStill);
+        drop(self.changed.wait_while(paces, stands_still).unwrap());
     }
 }
 
@@ -53,6 +70,7 @@ pub(crate) struct SlowDisk {
 /// What is synced, and how long that takes.
 struct Slow<T> {
     inner: T,
+    is_snapshot: bool,
     pace: Arc<Pace>,
 }
 
@@ -61,8 +79,8 @@ impl SlowDisk {
         Self { files: FileDisk::open(directory, true).unwrap(), pace }
     }
 
-    fn slow<T>(&self, inner: T) -> Slow<T> {
-        Slow { inner, pace: Arc::clone(&self.pace) }
+    fn slow<T>(&self, name: &str, inner: T) -> Slow<T> {
+        Slow { inner, is_snapshot: name.contains(".snap"), pace: Arc::clone(&self.pace) }
     }
 }
 
@@ -80,11 +98,11 @@ impl Disk for SlowDisk {
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn Sink>> {
-        Ok(Box::new(self.slow(self.files.create(name)?)))
+        Ok(Box::new(self.slow(name, self.files.create(name)?)))
     }
 
     fn map(&self, name: &str) -> io::Result<Box<dyn Region>> {
-        Ok(Box::new(self.slow(self.files.map(name)?)))
+        Ok(Box::new(self.slow(name, self.files.map(name)?)))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -96,7 +114,7 @@ impl Disk for SlowDisk {
     }
 
     fn sync_directory(&self) -> io::Result<()> {
-        self.pace.wait();
+        self.pace.wait(false);
         self.files.sync_directory()
     }
 }
@@ -113,7 +131,7 @@ impl Write for Slow<Box<dyn Sink>> {
 
 impl Sink for Slow<Box<dyn Sink>> {
     fn sync(&mut self) -> io::Result<()> {
-        self.pace.wait();
+        self.pace.wait(self.is_snapshot);
         self.inner.sync()
     }
 }
@@ -128,13 +146,14 @@ impl Region for Slow<Box<dyn Region>> {
     }
 
     fn syncer(&self) -> Arc<dyn SyncRegion> {
-        Arc::new(Slow { inner: self.inner.syncer(), pace: Arc::clone(&self.pace) })
+        let (is_snapshot, pace) = (self.is_snapshot, Arc::clone(&self.pace));
+        Arc::new(Slow { inner: self.inner.syncer(), is_snapshot, pace })
     }
 }
 
 impl SyncRegion for Slow<Arc<dyn SyncRegion>> {
     fn sync(&self) -> io::Result<()> {
-        self.pace.wait();
+        self.pace.wait(self.is_snapshot);
         self.inner.sync()
     }
 }

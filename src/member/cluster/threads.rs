@@ -1,4 +1,4 @@
-//! The threads beside those of callers and connections: one ticks, two wait for the disk.
+//! The threads beside those of callers and connections: one ticks, three wait for the disk.
 
 use std::cell::Cell;
 use std::io;
@@ -14,6 +14,9 @@ use super::mail;
 use super::settings::TICK;
 use crate::net::Endpoint;
 use crate::replica::{Job, State, SyncJob};
+
+/// How many jobs are done at the same time.
+const JOBS_AT_A_TIME: usize = 2;
 
 /// Wakes the thread that ticks before its time.
 #[derive(Clone)]
@@ -70,7 +73,8 @@ pub(super) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Resu
 }
 
 impl Hands {
-    /// Starts the thread that syncs and the one that does what takes longer; both tell the core what came of it.
+    /// Starts the thread that syncs and those that do what takes longer; all tell the core what came of it. A segment that is
+    /// wanted does not wait for a snapshot to be written.
     pub(super) fn start(
         inbox: &Arc<Inbox>,
         endpoint: &Arc<Endpoint>,
@@ -80,8 +84,10 @@ impl Hands {
         let (back, endpoint) = (Arc::clone(inbox), Arc::clone(endpoint));
         threads.push(spawn("spinney-disk", move || sync_all(&todo, &endpoint, &back))?);
         let (jobs, todo) = unbounded();
-        let back = Arc::clone(inbox);
-        threads.push(spawn("spinney-jobs", move || do_all(&todo, &back))?);
+        for _ in 0..JOBS_AT_A_TIME {
+            let (todo, back) = (todo.clone(), Arc::clone(inbox));
+            threads.push(spawn("spinney-jobs", move || do_all(&todo, &back))?);
+        }
         Ok(Self { syncs, jobs })
     }
 }
