@@ -114,6 +114,12 @@ pub use types::{ClusterId, Index, LogIndex, MemberId, Term, Timestamp};
 pub use wal::{Identity, WalError};
 pub use watch::{Subscription, Watch, WatchIter, WatchStats};
 
+/// What goes between the members of a cluster, as [`Cluster::traffic`] tells it.
+#[cfg(feature = "cluster")]
+pub mod traffic {
+    pub use crate::member::{Flow, Follower, Latency, Traffic};
+}
+
 /// The parts by themselves, for this crate's own tests, benches and fuzz targets. No part of the API: it may
 /// change with any version.
 #[doc(hidden)]

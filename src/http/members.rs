@@ -71,7 +71,7 @@ impl Front {
         }
         match self.change_members(Wanted::Add { peer_urls: peer_urls.clone() }).await {
             Ok(Some(id)) => {
-                let added = Listed { id, name: String::new(), peer_urls, client_urls: Vec::new(), lag: None };
+                let added = Listed { id, name: String::new(), peer_urls, client_urls: Vec::new() };
                 let mut out = Vec::new();
                 write(&mut out, &added);
                 out.push(b'\n');

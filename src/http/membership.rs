@@ -16,8 +16,6 @@ pub(super) struct Listed {
     pub(super) name: String,
     pub(super) peer_urls: Vec<String>,
     pub(super) client_urls: Vec<String>,
-    /// How many entries of the log it is behind, where that is known.
-    pub(super) lag: Option<u64>,
 }
 
 /// The members at one moment.
@@ -56,7 +54,6 @@ impl Front {
             name: profile.name.clone(),
             peer_urls: profile.peer_urls.clone(),
             client_urls: profile.client_urls.clone(),
-            lag: Some(0),
         }
     }
 
@@ -94,7 +91,7 @@ impl Front {
             client_urls.clone_from(&self.profile().client_urls);
         }
         let peer_urls = member.peer_addresses.iter().map(|address| format!("http://{address}")).collect();
-        Listed { id: member.id, name: member.name, peer_urls, client_urls, lag: member.lag }
+        Listed { id: member.id, name: member.name, peer_urls, client_urls }
     }
 
     /// Makes a change of the members, and gives the id of who was added.

@@ -55,6 +55,7 @@ mod server;
 mod stats;
 #[cfg(feature = "tls")]
 mod tls;
+mod traffic;
 mod transaction;
 mod url;
 

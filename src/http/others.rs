@@ -48,7 +48,7 @@ impl Front {
         respond::json(StatusCode::OK, self.stats().body(self.store()))
     }
 
-    /// This member. How much it has sent and received is not counted by appends, as etcd does.
+    /// This member, and how many messages with entries it has sent and received.
     pub(super) fn stats_self(&self) -> Answer {
         let (me, Membership { members, leader, leader_for }) = (self.member_id(), self.membership());
         let name = members.iter().find(|member| member.id == me).map_or("", |member| member.name.as_str());
@@ -66,21 +66,21 @@ impl Front {
         let uptime = go_duration(uptime);
         out.extend_from_slice(format!(",\"uptime\":\"{uptime}\",\"startTime\":\"").as_bytes());
         moment::rfc3339(&mut out, since);
-        out.extend_from_slice(b"\"},\"recvAppendRequestCnt\":0,\"sendAppendRequestCnt\":0}");
+        out.extend_from_slice(b"\"},");
+        self.traffic().tell(&mut out);
+        out.push(b'}');
         respond::json(StatusCode::OK, out)
     }
 
-    /// Who follows, and how many entries of the log each has: only the leader knows.
+    /// Who follows, and how long each takes: only the leader knows.
     pub(super) fn stats_leader(&self) -> Answer {
         let (me, Membership { members, leader, .. }) = (self.member_id(), self.membership());
         if leader != Some(me) {
             return respond::message(StatusCode::FORBIDDEN, "not current leader");
         }
-        let (index, _) = self.store().position();
-        let followers = members.iter().filter(|member| member.id != me).map(|member| {
-            let has = index.get().saturating_sub(member.lag.unwrap_or(index.get()));
-            format!("\"{}\":{{\"counts\":{{\"success\":{has}}}}}", member.id)
-        });
+        let traffic = self.traffic();
+        let followers = members.iter().filter(|member| member.id != me);
+        let followers = followers.map(|member| format!("\"{}\":{}", member.id, traffic.follower(member.id)));
         let followers = followers.collect::<Vec<_>>().join(",");
         respond::json(StatusCode::OK, format!("{{\"leader\":\"{me}\",\"followers\":{{{followers}}}}}"))
     }

@@ -60,6 +60,8 @@ use callbacks::Callbacks;
 use clock::Clock;
 #[cfg(feature = "cluster")]
 pub(crate) use cluster::{ClusterSettings, Clustered, Head, PeerFacts};
+#[cfg(feature = "cluster")]
+pub use cluster::{Flow, Follower, Latency, Traffic};
 pub(crate) use engine::Engine;
 #[cfg(feature = "http")]
 use keeper::Log;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::{Builder, Store};
 use crate::entry::{Config, Contact};
 use crate::error::Error;
-use crate::member::{Clustered, Head, PeerFacts};
+use crate::member::{Clustered, Head, PeerFacts, Traffic};
 use crate::net::TurnedAway;
 use crate::raft::{Change, Denied, Granted, Request, Role, Stop};
 use crate::types::{ClusterId, LogIndex, MemberId, Term};
@@ -266,6 +266,23 @@ impl Cluster {
             }
         };
         head.config.contacts.iter().map(info).collect()
+    }
+
+    /// What this member has sent to its followers and received from leaders, and how long followers take: for whoever wants to
+    /// see it drawn. It is some 10 ms old.
+    ///
+    /// ```
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// let builder = spinney::Store::builder().dir(directory.path()).member("n1");
+    /// let store = builder.listen("127.0.0.1:0").open()?;
+    /// // Alone it sends nothing to anybody.
+    /// let traffic = store.cluster().expect("it is a member").traffic();
+    /// assert!(traffic.sent.messages == 0 && traffic.followers.is_empty());
+    /// # Ok::<(), spinney::Error>(())
+    /// ```
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        Traffic::clone(&self.head().traffic)
     }
 
     /// Where this member listens for others.

@@ -43,6 +43,41 @@ fn agree(cluster: &Cluster, members: &[usize], leader: usize) -> String {
     moment(&told(cluster, leader, "self").1["leaderInfo"]["startTime"])
 }
 
+/// Checks that what the leader sends is what the others receive, and what it says of them.
+fn traffic_is_told(cluster: &Cluster, leader: usize) {
+    let number = |told: &Value, what: &str| told[what].as_f64().unwrap_or(0.0);
+    let others: Vec<_> = (0..3).filter(|&other| other != leader).collect();
+    wait_until("rates are told while there are writes", || {
+        (0..50).for_each(|n| assert!(cluster.set(leader, "/a", &n.to_string())));
+        let (_, sends) = told(cluster, leader, "self");
+        let receive = |&other: &usize| {
+            let (_, own) = told(cluster, other, "self");
+            number(&own, "recvPkgRate") > 0.0
+                && number(&own, "recvBandwidthRate") > number(&own, "recvPkgRate")
+        };
+        number(&sends, "sendPkgRate") > 0.0
+            && number(&sends, "sendBandwidthRate") > number(&sends, "sendPkgRate")
+            && others.iter().all(receive)
+    });
+    let (_, sends) = told(cluster, leader, "self");
+    let received: f64 =
+        others.iter().map(|&other| number(&told(cluster, other, "self").1, "recvAppendRequestCnt")).sum();
+    assert!(number(&sends, "sendAppendRequestCnt") >= 100.0 && received >= 100.0, "{sends} {received}");
+
+    let (_, told) = told(cluster, leader, "leader");
+    for (_, follower) in told["followers"].as_object().unwrap() {
+        let latency = |what: &str| number(&follower["latency"], what);
+        let (least, mean, most) = (latency("minimum"), latency("average"), latency("maximum"));
+        assert!(0.0 < least && least <= mean && mean <= most && most < 60_000.0, "{told}");
+        assert!(least <= latency("current") && latency("current") <= most, "{told}");
+        assert!(
+            latency("standardDeviation") <= most && follower["counts"]["success"].as_u64() > Some(50),
+            "{told}"
+        );
+        assert!(follower["counts"]["fail"].is_u64(), "{told}");
+    }
+}
+
 #[test]
 fn all_tell_who_leads_and_since_when() {
     let mut cluster = Cluster::of_three(&[]);
@@ -52,6 +87,8 @@ fn all_tell_who_leads_and_since_when() {
     // Each counts what is asked of it, and what it does for others.
     assert!(cluster.set((leader + 1) % 3, "/a", "1"));
     assert_eq!(told(&cluster, (leader + 1) % 3, "store").1["setsSuccess"], 1);
+
+    traffic_is_told(&cluster, leader);
 
     cluster.kill(leader);
     let rest: Vec<_> = (0..3).filter(|&member| member != leader).collect();

@@ -16,12 +16,13 @@ use super::joining::Joining;
 use super::mail;
 use super::picture::{PeerFacts, Picture};
 use super::threads::{Bell, Hands};
+use super::traffic::Counting;
 use super::waiting::{Asked, Ticket, Waiter, Waiting, nothing_written};
 use super::{WAITING_BYTES, Wish};
 use crate::error::Error;
 use crate::event::Change;
 use crate::net::{self, Endpoint, SessionId};
-use crate::raft::{Denied, Message, Refusal, Request, Role};
+use crate::raft::{Denied, Envelope, Message, Refusal, Request, Role};
 use crate::replica::{Answer, Done, Input, Output, Replica};
 use crate::types::{LogIndex, MemberId, Term};
 use crate::wal::WalError;
@@ -62,6 +63,7 @@ pub(super) struct Core {
     pub(super) joining: Joining,
     pub(super) doubt: Doubt,
     pub(super) health: Health,
+    pub(super) traffic: Counting,
     pub(super) outputs: Vec<Output>,
     /// Writes that the replica is to be given together, with their tokens.
     pub(super) batch: Vec<(u64, Arc<[u8]>)>,
@@ -278,11 +280,15 @@ impl Core {
                 if self.sessions.get(&member) == Some(&session) {
                     self.sessions.remove(&member);
                 }
+                self.traffic.disconnected(member);
                 self.step(Input::Disconnected(member));
             }
             net::Event::Messages { from, frames, .. } => {
                 let me = self.replica.identity().member;
-                for envelope in frames.iter().filter_map(|(_, bytes)| mail::open(bytes, from, me)) {
+                for (_, bytes) in frames.iter() {
+                    let Some(envelope) = mail::open(bytes, from, me) else { continue };
+                    let clock = self.clock;
+                    self.traffic.received(from, &envelope.message, bytes.len(), || clock.moment().running);
                     if let Message::Append { clock, .. } = &envelope.message {
                         self.health.compare(*clock, self.clock.moment().wall);
                     }
@@ -301,7 +307,7 @@ impl Core {
         let mut outputs = std::mem::take(&mut self.outputs);
         for output in outputs.drain(..) {
             match output {
-                Output::Send(envelope) => mail::send(&self.endpoint, &envelope),
+                Output::Send(envelope) => self.send(&envelope),
                 Output::Sync(job) => {
                     self.health.sync_begins(self.clock.moment().running);
                     let _ = self.hands.syncs.send(job);
@@ -332,6 +338,12 @@ impl Core {
         debug_assert!(self.outputs.is_empty(), "nothing that is carried out steps the replica");
         self.outputs = outputs;
         answered
+    }
+
+    fn send(&mut self, envelope: &Envelope) {
+        let bytes = mail::send(&self.endpoint, envelope);
+        let clock = self.clock;
+        self.traffic.sent(envelope.to, &envelope.message, bytes, || clock.moment().running);
     }
 
     fn answer(&mut self, token: u64, answer: Answer) {
@@ -407,6 +419,7 @@ impl Core {
         }
         let raft = self.replica.raft();
         let (peers, problems) = (self.peer_facts(), self.health.problems(moment.running));
+        let traffic = self.traffic.show(moment.running);
         self.picture.change(|head| {
             (head.role, head.term, head.leader) = (shown.role, shown.term, shown.leader);
             (head.config_index, head.is_settled) = (shown.config, shown.is_settled);
@@ -415,6 +428,7 @@ impl Core {
             }
             (head.peers, head.problems) = (peers, problems);
             head.waits_for.clone_from(&self.doubt.silent);
+            head.traffic = Arc::new(traffic);
         });
         if before.is_none_or(|before| before.leader != shown.leader) && shown.leader.is_some() {
             self.unpark();

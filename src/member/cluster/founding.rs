@@ -19,6 +19,7 @@ use super::joining::{JoinAnswer, JoinAsk, Joining, Question};
 use super::picture::{Head, Picture};
 use super::settings::ClusterSettings;
 use super::threads::{Bell, Hands, Inbox, keep_time, serve_watchers, spawn};
+use super::traffic::Counting;
 use super::waiting::Waiting;
 use crate::codec;
 use crate::entry::{Config, Contact};
@@ -254,6 +255,7 @@ fn start(
         joining: Joining::new(contact, cluster.stays_learner),
         doubt,
         health: Health::default(),
+        traffic: Counting::default(),
         outputs,
         batch: Vec::new(),
         reads: Vec::new(),
@@ -333,6 +335,7 @@ fn head(replica: &Replica, doubt: &Doubt) -> Head {
         stopped: None,
         failure: None,
         waits_for: doubt.silent.clone(),
+        traffic: Arc::default(),
         peers: Vec::new(),
         problems: Vec::new(),
     }

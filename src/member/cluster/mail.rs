@@ -5,15 +5,18 @@ use crate::net::{Class, Endpoint};
 use crate::raft::{Envelope, Message};
 use crate::types::MemberId;
 
-/// Sends it, if it can be sent; it may be lost, as it may be on the way.
-pub(super) fn send(endpoint: &Endpoint, envelope: &Envelope) {
+/// Sends it, if it can be sent; it may be lost, as it may be on the way. Says how many bytes it has.
+pub(super) fn send(endpoint: &Endpoint, envelope: &Envelope) -> usize {
     let class = match &envelope.message {
         Message::SnapshotChunk { .. } => Class::Bulk,
         // In order, the empty ones too: one that overtakes the entries that it speaks of looks like a gap.
         Message::Append { .. } | Message::Committed { .. } | Message::Forward { .. } => Class::Data,
         _ => Class::Urgent,
     };
-    let _ = endpoint.send(envelope.to, class, codec::encode(envelope));
+    let encoded = codec::encode(envelope);
+    let bytes = encoded.len();
+    let _ = endpoint.send(envelope.to, class, encoded);
+    bytes
 }
 
 /// What `from` has sent to `to`. What this version does not understand is as if it were lost.

@@ -28,6 +28,7 @@ mod picture;
 mod settings;
 mod sync;
 mod threads;
+mod traffic;
 mod waiting;
 
 use std::io::Write;
@@ -62,6 +63,7 @@ use crate::watch::{Watch, WatchRequest};
 pub(crate) use picture::{Head, PeerFacts, Picture};
 pub(crate) use settings::ClusterSettings;
 use threads::Inbox;
+pub use traffic::{Flow, Follower, Latency, Traffic};
 use waiting::{Asked, Ticket, Waiter};
 
 /// How long a change of the members waits before it is tried again.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::super::clock::Clock;
+use super::traffic::Traffic;
 use crate::entry::{Config, EntryId};
 use crate::raft::{Role, Stop};
 use crate::replica::Replica;
@@ -30,6 +31,8 @@ pub(crate) struct Head {
     pub(crate) failure: Option<String>,
     /// Those whom this founder, which has nothing, waits to hear from before it takes part.
     pub(crate) waits_for: Vec<MemberId>,
+    /// What was sent and received.
+    pub(crate) traffic: Arc<Traffic>,
     /// What is known of the others, by whoever leads.
     pub(crate) peers: Vec<PeerFacts>,
     /// What is wrong with this member's disk and clock, in words.

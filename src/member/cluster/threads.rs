@@ -95,7 +95,9 @@ impl Hands {
 fn sync_all(todo: &Receiver<SyncJob>, endpoint: &Endpoint, back: &Inbox) {
     for job in todo {
         // A core that has ended needs to know nothing more.
-        back.bring(Event::Synced(job.run(|envelope| mail::send(endpoint, &envelope))));
+        back.bring(Event::Synced(job.run(|envelope| {
+            mail::send(endpoint, &envelope);
+        })));
     }
 }
 
