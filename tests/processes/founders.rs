@@ -41,7 +41,7 @@ fn a_founder_that_comes_late_waits_for_all_who_may_know_it() {
     cluster.kill(0);
     // n2 does not know what n1 may have agreed on with n3.
     cluster.start(2, "new");
-    let waits = "this member takes no part before it has heard from n1 whether it has lost anything";
+    let waits = "this member takes no part yet, and waits to hear from n1 whether it has lost anything";
     wait_until("n3 says for whom it waits", || cluster.said(2).contains(waits));
     assert!(!cluster.set(1, "/b", "1"), "{}", cluster.said(2));
     // Nor does it know more after a restart.
@@ -51,7 +51,7 @@ fn a_founder_that_comes_late_waits_for_all_who_may_know_it() {
 
     cluster.start(0, "new");
     cluster.wait_until_whole(2);
-    assert!(cluster.said(2).contains("all that this member waited for have answered: it takes part"));
+    assert!(cluster.said(2).contains("those that this member waited for have answered: it takes part"));
     assert_eq!(cluster.value(2, "/a?quorum=true").as_deref(), Some("1"));
     // And is as good as any other.
     cluster.kill(0);
@@ -66,7 +66,7 @@ fn a_founder_that_took_no_part_yet_joins_as_a_new_member_only_when_it_is_emptied
     wait_until("two of three begin", || cluster.set(0, "/a", "1"));
     cluster.kill(0);
     cluster.start(2, "new");
-    wait_until("it has a directory", || cluster.said(2).contains("takes no part before"));
+    wait_until("it has a directory", || cluster.said(2).contains("takes no part yet"));
     cluster.kill(2);
     cluster.start(0, "new");
     cluster.wait_until_well();

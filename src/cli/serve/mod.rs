@@ -167,14 +167,14 @@ struct Founding {
 
 impl Founding {
     /// At first the others may just not have come up.
-    const PATIENCE: u32 = 12;
+    const PATIENCE: u32 = 40;
 
     /// Tells for whom it waits, if that takes long, and when it waits no more.
     fn look(&mut self, cluster: &Cluster) {
         let silent = cluster.waits_for();
         if silent.is_empty() {
             if self.looks >= Self::PATIENCE {
-                log("all that this member waited for have answered: it takes part");
+                log("those that this member waited for have answered: it takes part");
             }
             self.looks = 0;
             return;
@@ -182,7 +182,7 @@ impl Founding {
         self.looks += 1;
         if self.looks == Self::PATIENCE {
             log(&format!(
-                "the data directory was empty: this member takes no part before it has heard from {} whether it has lost anything",
+                "the data directory was empty: this member takes no part yet, and waits to hear from {} whether it has lost anything",
                 silent.join(" and ")
             ));
         }
