@@ -136,7 +136,7 @@ fn a_leader_whose_disk_is_slow_but_comes_back_in_time_goes_on_leading() {
     let leader = trio.leader();
     let before = trio.lead_by(leader);
     // What is written while a sync runs waits for that, too: twice as long, and less than an election.
-    trio.paces[leader].set(Syncs::Take(ELECTION.0 / 3));
+    trio.paces[leader].set(Syncs::Take(ELECTION.0 / 5));
     for_some_elections(|count| drop(trio.stores[(leader + 1) % 3].set("/a", count).unwrap()));
     for n in 0..3 {
         assert_eq!(trio.lead_by(n), before, "as member {n} knows");

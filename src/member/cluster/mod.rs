@@ -4,7 +4,7 @@
 //!   callers ── write, read, ask ──► inbox ──► crank: Replica::step, flush ──► answers
 //!   net ────── what peers say ────►  ▲             │
 //!   ticks ─────────────────────────► │             ├──► disk thread: one sync at a time, and what waited for it
-//!                                    └─ synced, ───├──► jobs thread: segments, snapshots
+//!                                    └─ synced, ───├──► jobs threads: segments, snapshots
 //!                                       done       └──► net: written at once, or by the writer of the peer
 //! ```
 //! Whoever brings something turns the [`crank`] if it is free, a caller as well as a reader of the net: a lone write
