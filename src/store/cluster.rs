@@ -336,7 +336,8 @@ impl Cluster {
     /// # Errors
     ///
     /// [`Error::Denied`] when too few of those that are left would be within reach, or another change is under way;
-    /// [`Error::NoLeader`] and [`Error::Unavailable`] when the leader could not be asked.
+    /// [`Error::NoLeader`] when there was none to be asked; [`Error::Unavailable`] when the leader was asked and it is not known what
+    /// came of it: see who the [`members`](Cluster::members) are.
     pub fn remove(&self, member: MemberId) -> Result<(), Error> {
         self.change(Change::Remove(member)).map(drop)
     }
