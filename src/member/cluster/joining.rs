@@ -108,6 +108,10 @@ impl Core {
             Question::HaveIBeen(cluster, _) if cluster != self.replica.identity().cluster => {
                 refuse(asked, "the cluster is another one".to_owned());
             }
+            // It may have less than it has said, and knows it.
+            Question::HaveIBeen(..) if self.replica.raft().is_stopped() => {
+                refuse(asked, "this member takes no part any more".to_owned());
+            }
             Question::HaveIBeen(_, member) => {
                 let testimony = self.replica.raft().testimony_for(member);
                 let testimony = testimony.filter(|_| !self.replica.has_lived(member));
