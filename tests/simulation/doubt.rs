@@ -43,6 +43,7 @@ impl World {
             self.die(place, true);
         }
         self.images.remove(&place);
+        self.forget_own_votes(self.machines[place.0].member());
         self.machines[place.0].lose_disk();
     }
 

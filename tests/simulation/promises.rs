@@ -97,6 +97,12 @@ impl World {
         }
     }
 
+    /// A member's disk is lost. Its votes for others bind it still; those for itself went with the life that would have counted
+    /// them. Where others know of the term, they say so before it takes part again.
+    pub(super) fn forget_own_votes(&mut self, member: MemberId) {
+        self.said.votes.retain(|(voter, _), candidate| *voter != member || *candidate != member);
+    }
+
     fn check_vote(&mut self, voter: MemberId, term: Term, candidate: MemberId) {
         let first = *self.said.votes.entry((voter, term)).or_insert(candidate);
         self.require(first == candidate, || {
