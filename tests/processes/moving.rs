@@ -62,3 +62,25 @@ fn members_move_one_after_the_other_and_find_each_other() {
         assert_eq!(places(&cluster, member), expected);
     }
 }
+
+/// etcd would have to be told before. Who is there knows best where it listens.
+#[test]
+fn a_member_that_is_started_elsewhere_says_so_itself() {
+    let mut cluster = Cluster::of_three(&[]);
+    assert!(cluster.set(0, "/a", "1"));
+    (0..3).for_each(|member| cluster.wait_until_whole(member));
+    cluster.stop(2);
+    let place = free_address(&cluster.members[2].peers.ip().to_string());
+    cluster.members[2].peers = place;
+    cluster.start(2, "new");
+    wait_until("all know where it is", || {
+        (0..3).all(|member| places(&cluster, member).contains(&url(place)))
+    });
+    // So it is found by those who did not know it before.
+    for member in [0, 1] {
+        cluster.kill(member);
+        cluster.start(member, "new");
+        cluster.wait_until_whole(member);
+    }
+    assert!(cluster.set(2, "/a", "2"));
+}
