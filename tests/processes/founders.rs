@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::cluster::Cluster;
+use crate::strangers::turned_away;
 use crate::support::wait_until;
 
 #[test]
@@ -51,7 +52,8 @@ fn a_founder_that_comes_late_waits_for_all_who_may_know_it() {
 
     cluster.start(0, "new");
     cluster.wait_until_whole(2);
-    assert!(cluster.said(2).contains("those that this member waited for have answered: it takes part"));
+    let over = "those that this member waited for have answered: it takes part";
+    wait_until("n3 says that it waits no more", || cluster.said(2).contains(over));
     assert_eq!(cluster.value(2, "/a?quorum=true").as_deref(), Some("1"));
     // And is as good as any other.
     cluster.kill(0);
@@ -78,4 +80,34 @@ fn a_founder_that_took_no_part_yet_joins_as_a_new_member_only_when_it_is_emptied
     cluster.start(2, "existing");
     cluster.wait_until_whole(2);
     assert_eq!(cluster.value(2, "/a?quorum=true").as_deref(), Some("1"));
+}
+
+#[test]
+fn a_lone_founder_that_lost_its_disk_begins_another_cluster() {
+    let mut cluster = Cluster::prepared(1, &[]);
+    cluster.start(0, "new");
+    cluster.wait_until_well();
+    cluster.new_member();
+    cluster.start(1, "existing");
+    cluster.wait_until_whole(1);
+    assert!(cluster.set(0, "/a", "1"));
+    wait_until("the other one has it", || cluster.value(1, "/a").is_some());
+    cluster.kill(0);
+    fs::remove_dir_all(cluster.data(0)).unwrap();
+    // With the flags with which it began.
+    let other = cluster.members.pop().unwrap();
+    cluster.start(0, "new");
+    cluster.wait_until_well();
+    cluster.members.push(other);
+    assert_eq!(cluster.value(0, "/a?quorum=true"), None, "it has nothing, and nobody to ask");
+    assert_ne!(cluster_id(&cluster, 0), cluster_id(&cluster, 1));
+    // The one that is left is no part of that, and decides nothing alone.
+    wait_until("it calls, and is turned away", || turned_away(&cluster, 0) > 0);
+    assert!(!cluster.set(1, "/a", "2"));
+    assert_eq!(cluster.value(1, "/a").as_deref(), Some("1"));
+}
+
+fn cluster_id(cluster: &Cluster, member: usize) -> String {
+    let reply = cluster.ask(member, "GET", "/v2/keys/", None).unwrap();
+    reply.head.headers.iter().find(|(name, _)| name == "X-Etcd-Cluster-Id").unwrap().1.clone()
 }

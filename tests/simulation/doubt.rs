@@ -24,8 +24,8 @@ enum Told {
 }
 
 impl World {
-    /// Whether the member of a machine may begin anew on an empty disk: when it is a founder, and each other founder has
-    /// entries, so that none takes this for the beginning.
+    /// Whether the member of a machine may begin anew on an empty disk: when it is one of several founders, and each other one
+    /// has entries, so that none takes this for the beginning. One that founded alone would begin another cluster.
     pub(super) fn may_come_back(&self, place: Place) -> bool {
         let Founding::InDoubt(founders) = &self.machines[place.0].founding else { return false };
         let member = self.machines[place.0].member();
@@ -34,7 +34,8 @@ impl World {
             machine.condition == Condition::Sound
                 && Image::read(&machine.disk.durable()).is_ok_and(|image| image.last().get() > 0)
         };
-        founders.members().all(|founder| founder == member || has_entries(founder))
+        !founders.is_alone(member)
+            && founders.members().all(|founder| founder == member || has_entries(founder))
     }
 
     /// A machine loses power, and when it comes back it has an empty disk. What it has sent is still on its way.

@@ -134,7 +134,9 @@ fn founders(cluster: &ClusterSettings, contact: &Contact) -> (Identity, Founding
     let mut names: Vec<&str> = cluster.peers.iter().map(|(name, _)| name.as_str()).collect();
     names.sort_unstable();
     names.dedup();
-    if names.is_empty() {
+    if names.len() <= 1 {
+        // Whoever founds one alone has nobody to find the same id as, and nobody to ask whether it did so before: should its disk be
+        // lost, it begins another cluster, which those that have joined meanwhile do not take for theirs.
         let identity = Identity { cluster: random_cluster(), member: FOUNDER };
         return (identity, Founding::Together(Config::founded_by([(FOUNDER, contact.clone())])));
     }
