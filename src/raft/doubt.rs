@@ -19,12 +19,13 @@
 //! are still on their way, too, which is why a majority of answers is not enough: whoever they are on their way to may be
 //! missing from it (Michael, Ports, Sharma, Szekeres, "Recovering Shared Objects Without Stable Storage", 2017). From then on
 //! this member is as bound as if its disk were there: it follows no older leader, and helps to elect nobody who lacks what it may
-//! have had. Members that joined later are not asked; so where one of them has a vote, or this member has none any more, nobody
-//! gives testimony, and it is to join as a new member. `tests/raft_exhaustive.rs` and the simulator lose disks in the middle of
-//! everything.
+//! have had. Members that joined later are not asked; so whoever knows that one of them has a vote, or that this member has none
+//! any more, gives no testimony, and it is to join as a new member. One refusal is enough: a founder that lags behind may not
+//! know. `tests/raft_exhaustive.rs` and the simulator lose disks in the middle of everything.
 //!
-//! The second takes the word of those who have nothing. It is wrong when the cluster began without them, they have never been given
-//! an entry since, this member is one that had some and has lost its disk, and whoever else has them cannot be reached.
+//! The second takes the word of those who have nothing, those who are in doubt themselves among them. It is wrong, and both a
+//! second leader in a term and the loss of what was acknowledged may follow, when the cluster began without them, they have never been
+//! given an entry since, this member is one that had some and has lost its disk, and whoever else has them cannot be reached.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -49,7 +49,8 @@ impl Head {
         if !self.waits_for.is_empty() {
             let names: Vec<String> = self.waits_for.iter().map(|&member| self.name_of(member)).collect();
             problems.push(format!(
-                "this member's directory was empty: it takes no part yet, and waits to hear from {} whether it has lost anything",
+                "this member's directory was empty: it takes no part yet, and waits to hear from {} whether it has lost anything; \
+                 where that will never be, empty it and let it join as a new member",
                 names.join(" and ")
             ));
         }
