@@ -11,17 +11,20 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
 use spinney::http::Server;
-use spinney::{Event, Store};
+use spinney::{Event, Node, Store, Watch};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let store = Store::in_memory(); // Or Store::open(directory).
     store.set("/app/greeting", "Welcome")?;
+    // From what there is on, before anybody can change it.
+    let greeting = store.get("/app/greeting")?;
+    let watch = store.watch("/app/greeting").since(greeting.modified().next()).start()?;
 
     let address = std::env::args().nth(1);
     let listener = TcpListener::bind(address.as_deref().unwrap_or("127.0.0.1:0"))?;
-    let server = Server::new(store.clone()).name("example").listen(listener).start()?;
+    let server = Server::new(store).name("example").listen(listener).start()?;
 
-    let application = thread::spawn(move || run(&store));
+    let application = thread::spawn(move || run(&greeting, &watch));
     match address {
         Some(address) => {
             println!("serving on http://{address}/v2/keys");
@@ -32,23 +35,20 @@ fn main() -> Result<(), Box<dyn Error>> {
             server.stop();
         }
     }
-    application.join().map_err(|_| "the application panicked")??;
+    application.join().map_err(|_| "the application panicked")?;
     Ok(())
 }
 
 /// The application: it greets as it is told to, until it is told nothing.
-fn run(store: &Store) -> Result<(), spinney::Error> {
-    let greeting = store.get("/app/greeting")?;
-    let watch = store.watch("/app/greeting").since(greeting.modified().next()).start()?;
+fn run(greeting: &Node, watch: &Watch) {
     println!("application  greets with {:?}", greeting.text().unwrap_or_default());
-    for event in &watch {
+    for event in watch {
         let Event::Change(change) = event else { continue };
         match change.node.text() {
             Some(text) if !change.action.is_removal() => println!("application  now greets with {text:?}"),
-            _ => return Ok(()),
+            _ => return,
         }
     }
-    Ok(())
 }
 
 /// An operator, as `curl -XPUT -d value=…` would do it.
