@@ -288,7 +288,8 @@ fn a_task_sleeps_through_nothing() {
     struct Tell(crossbeam_channel::Sender<()>);
     impl Wake for Tell {
         fn wake(self: Arc<Self>) {
-            self.0.send(()).unwrap();
+            // Whoever has heard of it before it was woken is gone.
+            let _ = self.0.send(());
         }
     }
     let hub = hub(10);
