@@ -97,7 +97,7 @@ pub struct HardState {
     /// The newest of its lives.
     pub boot: BootId,
     /// It votes for no log that is less than this: so much it may have had before its disk was lost. See
-    /// [`Inquiry`](crate::raft::Inquiry).
+    /// [`Testimony`](crate::raft::Testimony).
     pub floor: EntryId,
 }
 

@@ -20,7 +20,7 @@ use crate::raft::{self, Known, Raft};
 use crate::replica::{State, load_marked};
 use crate::session::{Admission, Sessions};
 use crate::tree::{Command, Effect, Tree};
-use crate::types::{ClusterId, Index, LogIndex, MemberId};
+use crate::types::{ClusterId, Index, LogIndex, MemberId, Term};
 use crate::wal::{
     self, Disk, FileDisk, Identity, Recovery, ReplayError, SnapshotHeader, Wal, WalError, WalSettings,
 };
@@ -59,7 +59,12 @@ impl Member {
     pub(crate) fn open_on(disk: Arc<dyn Disk>, settings: Settings) -> Result<Arc<Self>, Error> {
         settings.check()?;
         let wal_settings = WalSettings { segment_bytes: settings.segment_bytes, salt_seed: random() };
-        let recovery = Recovery::scan(Arc::clone(&disk))?;
+        let mut recovery = Recovery::scan(Arc::clone(&disk))?;
+        if recovery.identity().is_some_and(|identity| identity.member == FOUNDER) && recovery.is_unused() {
+            // Whether it was to be a cluster of one is not known. To begin another one is right in any case.
+            recovery.discard_unused()?;
+            recovery = Recovery::scan(Arc::clone(&disk))?;
+        }
         let (identity, recovered, wal) = match recovery.identity() {
             None => {
                 if !wal::snapshots(&disk)?.is_empty() {
@@ -75,9 +80,13 @@ impl Member {
             Some(identity) => {
                 let recovered = recover(&disk, &recovery, &settings)?;
                 let config = recovered.known.config();
-                if !config.is_alone(identity.member) {
-                    let members = config.contacts.len();
-                    let reason = format!("is missing: the directory is that of one of {members} members");
+                let has_taken_part = recovered.known.hard_state.term > Term::default();
+                if !has_taken_part || !config.is_alone(identity.member) {
+                    let whose = match (has_taken_part, config.contacts.len()) {
+                        (true, members) => format!("one of {members} members"),
+                        (false, _) => "a member that is to be one of several".to_owned(),
+                    };
+                    let reason = format!("is missing: the directory is that of {whose}");
                     return Err(Error::InvalidSetting { setting: "listen", reason });
                 }
                 (identity, recovered, recovery.into_wal(wal_settings)?)

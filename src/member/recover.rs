@@ -76,6 +76,11 @@ impl Survivor {
         self.last.index.get().saturating_sub(agreed.get())
     }
 
+    /// Whether the others may have had more than this member: its disk was lost before, and it never got back all of that.
+    pub(crate) fn may_lack_more(&self) -> bool {
+        self.hard_state.floor > self.last
+    }
+
     /// Has the directory be that of a cluster of one with an id of its own, with an index that is ahead by `jump`.
     pub(crate) fn recover(self, jump: u64) -> Result<Facts, Error> {
         let Self { disk, recovery, identity: Identity { member, .. }, config, hard_state, last, tree, meta } =

@@ -41,6 +41,8 @@ pub enum NetError {
     },
     /// The member at the other end does not talk to this one.
     Refused(Refusal),
+    /// There is somebody at the other end, who has not answered in time.
+    TimedOut,
     /// What is at the other end is no member of this protocol, or the connection broke.
     Broken {
         /// What was seen.
@@ -63,6 +65,7 @@ impl fmt::Display for NetError {
             }
             Self::Io { action, .. } => write!(f, "cannot {action}"),
             Self::Refused(refusal) => write!(f, "refused: {refusal}"),
+            Self::TimedOut => f.write_str("the member takes too long to answer"),
             Self::Broken { problem } => f.write_str(problem),
         }
     }

@@ -48,7 +48,7 @@ impl From<Failure> for NetError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Io(source) => Self::Io { action: "talk to the member", source },
-            Failure::TimedOut => Self::Broken { problem: "the member takes too long to answer" },
+            Failure::TimedOut => Self::TimedOut,
             Failure::Garbage(problem) => Self::Broken { problem },
             Failure::RefusedThere(refusal) | Failure::RefusedHere(refusal) => Self::Refused(refusal),
         }

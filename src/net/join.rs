@@ -29,8 +29,8 @@ const READ_BYTES: usize = 4 << 10;
 /// # Errors
 ///
 /// [`NetError::Refused`] when the member has another secret or version, or too many callers. [`NetError::TooLarge`]
-/// when the request exceeds [`JOIN_BYTES_MAX`]. [`NetError::Io`] and [`NetError::Broken`] when no member could be
-/// reached, or it did not answer: whether it heard the request is not known.
+/// when the request exceeds [`JOIN_BYTES_MAX`]. [`NetError::Io`], [`NetError::Broken`] and [`NetError::TimedOut`] when
+/// no member could be reached, or it did not answer: whether it heard the request is not known.
 pub fn join(
     address: &str,
     request: &[u8],

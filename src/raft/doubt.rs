@@ -3,19 +3,20 @@
 //! With an empty disk, one that starts for the first time looks like one whose disk was lost. The latter may have voted, and may
 //! have said that entries are durable: others count on that, and it knows nothing of it any more. Were it to vote again, it could
 //! help to elect somebody who has less than was acknowledged. So a founder with nothing is *in doubt*, and takes no part: it
-//! hears nobody, votes for nobody, and does not stand. It asks the other founders how far they are (a [`Testimony`]), and
-//! an [`Inquiry`] says when it is out of doubt:
+//! hears nobody, votes for nobody, and does not stand. Its owner asks the other founders how far they are (a [`Testimony`]), and it
+//! is out of doubt in one of two ways:
 //!
-//! - **All have answered.** It goes on as one who has been in the newest of their terms and has voted there
+//! - **All have told.** It goes on as one who has been in the newest of their terms and has voted there
 //!   for itself, and who has had the newest of their logs: it votes for nobody whose log is less ([`HardState::floor`]), and
 //!   does not stand before it has as much.
-//! - **They begin.** So many have answered that with this member they are a majority, nobody who has answered has an entry,
-//!   and the others cannot be reached. Else a cluster could begin only once all its founders are there. They begin in the first
-//!   term, as if each had voted for itself there: so a founder that is started again knows that it is not new.
+//! - **They begin.** So many have told that with this member they are a majority; none of these has, has had or has ever been told of
+//!   an entry, or has been in a term after the first; and the others cannot be reached. Else a cluster could begin only once all its
+//!   founders are there. They begin in the first term, as if each had voted for itself there: so a founder that is started
+//!   again knows that it is not new.
 //!
 //! Why the first is safe: whatever a vote or an acknowledgement of its earlier life counted for, it counted with the
 //! member that it was given to, which had begun that term, or had that entry, before it asked for it. That one is among those who
-//! have answered, later, so neither its term nor its log is beyond theirs. This holds for messages of the earlier life that
+//! have told, later, so neither its term nor its log is beyond theirs. This holds for messages of the earlier life that
 //! are still on their way, too, which is why a majority of answers is not enough: whoever they are on their way to may be
 //! missing from it (Michael, Ports, Sharma, Szekeres, "Recovering Shared Objects Without Stable Storage", 2017). From then on
 //! this member is as bound as if its disk were there: it follows no older leader, and helps to elect nobody who lacks what it may
@@ -23,11 +24,21 @@
 //! any more, gives no testimony, and it is to join as a new member. One refusal is enough: a founder that lags behind may not
 //! know. `tests/raft_exhaustive.rs` and the simulator lose disks in the middle of everything.
 //!
-//! The second takes the word of those who have nothing, those who are in doubt themselves among them. It is wrong, and both a
-//! second leader in a term and the loss of what was acknowledged may follow, when the cluster began without them, they have never been
-//! given an entry since, this member is one that had some and has lost its disk, and whoever else has them cannot be reached.
+//! The second takes the word of those who have nothing, those who are in doubt themselves among them. So it is made hard to get wrong:
+//!
+//! - What a founder in doubt is told of is its floor from then on, durably, and part of its own testimony: it is not forgotten when
+//!   it starts again, nor when whoever told loses its disk.
+//! - Whoever has been in a later term may have voted for a leader whose entries it never got.
+//! - Whoever is there and does not tell how far it is, because it is too slow, or has stopped since its disk failed, is not out of
+//!   reach: it may have what is missing.
+//! - Whoever is out of doubt takes part once that is durable, and not before. So when somebody stands in a later term, those that
+//!   made it stand are in doubt no more, whatever power is lost, and need not wait for those who never came.
+//!
+//! What is left: a second leader in a term, and the loss of what was acknowledged, may follow when the cluster began without some, these have
+//! never been given an entry since nor asked anybody who had one, this member is one that had some and has lost its disk, it makes a
+//! majority with them, and whoever else has entries cannot be reached.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -35,12 +46,15 @@ use super::{FAR, Output, Raft, is_founder};
 use crate::entry::{Config, EntryId, HardState};
 use crate::types::{MemberId, Term};
 
+/// The term that a cluster begins in.
+const FIRST: Term = Term::new(1);
+
 /// How far a member is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Testimony {
     /// The newest term that it has been in.
     pub term: Term,
-    /// The last entry that it has, or has had.
+    /// The last entry that it has, or has had, or has been told of while it was in doubt.
     pub last: EntryId,
 }
 
@@ -50,60 +64,76 @@ impl Testimony {
         Self { term: self.term.max(other.term), last: self.last.max(other.last) }
     }
 
-    fn has_nothing(self) -> bool {
-        self.last == EntryId::default()
+    /// Whether nothing has happened yet, as far as whoever says this knows.
+    fn is_of_the_beginning(self) -> bool {
+        self.term <= FIRST && self.last == EntryId::default()
+    }
+
+    /// Nobody can have got further than counting up from 0 leads.
+    fn is_possible(self) -> bool {
+        let Self { term, last } = self;
+        last.term <= term && term.get() <= FAR && last.index.get() <= FAR
     }
 }
 
-/// What the other founders have said so far.
+/// What comes of asking a founder how far it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Witness {
+    /// It tells.
+    Told(Testimony),
+    /// It is there, and does not tell.
+    Silent,
+    /// It cannot be reached.
+    Unreachable,
+}
+
+/// What a founder in doubt knows of the others.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Inquiry {
-    /// Those who have not answered; the others have.
-    silent: BTreeSet<MemberId>,
-    answers: BTreeMap<MemberId, Testimony>,
-    /// Those who are asked for the first time.
-    unasked: BTreeSet<MemberId>,
+pub(super) struct Inquiry {
+    /// What came of asking each; nothing of those that were not asked yet.
+    witnesses: BTreeMap<MemberId, Option<Witness>>,
     majority: usize,
+    /// The write-set with which the member is out of doubt, once it is durable.
+    end: Option<u64>,
 }
 
 impl Inquiry {
     /// The inquiry of `member`, one of the voters of `config`.
-    #[must_use]
-    pub fn new(config: &Config, member: MemberId) -> Self {
-        let mut others = config.voters.clone();
-        others.remove(&member);
-        let majority = config.voters.len() / 2 + 1;
-        Self { silent: others.clone(), answers: BTreeMap::new(), unasked: others, majority }
+    pub(super) fn new(config: &Config, member: MemberId) -> Self {
+        let others = config.voters.iter().filter(|&&founder| founder != member);
+        let witnesses = others.map(|&founder| (founder, None)).collect();
+        Self { witnesses, majority: config.voters.len() / 2 + 1, end: None }
     }
 
-    /// Who is to be asked, or asked again: whoever has not answered.
-    pub fn silent(&self) -> impl Iterator<Item = MemberId> + '_ {
-        self.silent.iter().copied()
+    /// A founder was asked. What it has told holds, and whoever was there may still be.
+    fn hear(&mut self, founder: MemberId, heard: Witness) {
+        let Some(known) = self.witnesses.get_mut(&founder) else { return };
+        *known = match (*known, heard) {
+            (Some(Witness::Told(before)), Witness::Told(now)) => Some(Witness::Told(before.or_more(now))),
+            (Some(told @ Witness::Told(_)), _) => Some(told),
+            (Some(Witness::Silent), Witness::Unreachable) => Some(Witness::Silent),
+            (_, heard) => Some(heard),
+        };
     }
 
-    /// A founder has answered. What nobody can have reached counts for nothing.
-    pub fn answered(&mut self, member: MemberId, testimony: Testimony) {
-        self.unasked.remove(&member);
-        let Testimony { term, last } = testimony;
-        if last.term <= term && term.get() <= FAR && last.index.get() <= FAR && self.silent.remove(&member) {
-            self.answers.insert(member, testimony);
-        }
+    /// What the member is to go on from, once it is out of doubt; `own` is what it says of itself.
+    fn verdict(&self, own: Testimony) -> Option<Testimony> {
+        let told: Vec<Testimony> = self.told().collect();
+        let have_all_told = told.len() == self.witnesses.len();
+        let is_rest_out_of_reach = self
+            .witnesses
+            .values()
+            .all(|heard| matches!(heard, Some(Witness::Told(_) | Witness::Unreachable)));
+        let is_beginning = told.iter().chain([&own]).all(|testimony| testimony.is_of_the_beginning());
+        let begins = told.len() + 1 >= self.majority && is_rest_out_of_reach && is_beginning;
+        (have_all_told || begins).then(|| told.into_iter().fold(own, Testimony::or_more))
     }
 
-    /// A founder was asked, and did not answer.
-    pub fn did_not_answer(&mut self, member: MemberId) {
-        self.unasked.remove(&member);
-    }
-
-    /// What the member is to go on from, once it is out of doubt.
-    #[must_use]
-    pub fn verdict(&self) -> Option<Testimony> {
-        let has_all = self.silent.is_empty();
-        let has_nobody_anything = self.answers.values().all(|testimony| testimony.has_nothing());
-        let is_majority = self.answers.len() + 1 >= self.majority;
-        let begins = self.unasked.is_empty() && is_majority && has_nobody_anything;
-        (has_all || begins)
-            .then(|| self.answers.values().copied().fold(Testimony::default(), Testimony::or_more))
+    fn told(&self) -> impl Iterator<Item = Testimony> + '_ {
+        self.witnesses.values().filter_map(|heard| match heard {
+            Some(Witness::Told(testimony)) => Some(*testimony),
+            _ => None,
+        })
     }
 }
 
@@ -111,7 +141,16 @@ impl Raft {
     /// Whether this member waits to hear how far the other founders are, and takes no part until then.
     #[must_use]
     pub fn is_in_doubt(&self) -> bool {
-        self.is_in_doubt
+        self.inquiry.is_some()
+    }
+
+    /// The founders that have not told this one, which is in doubt, how far they are: its owner is to ask them, again and again.
+    #[must_use]
+    pub fn untold(&self) -> Vec<MemberId> {
+        let inquiry = self.inquiry.iter().filter(|inquiry| inquiry.end.is_none());
+        let witnesses = inquiry.flat_map(|inquiry| &inquiry.witnesses);
+        let untold = witnesses.filter(|(_, heard)| !matches!(heard, Some(Witness::Told(_))));
+        untold.map(|(founder, _)| *founder).collect()
     }
 
     /// How far this member is, for `founder`, which is in doubt. None when that can only come back as a new member: it was
@@ -128,32 +167,57 @@ impl Raft {
     #[must_use]
     pub fn testimony(&self) -> Testimony {
         let HardState { term, floor, .. } = self.hard_state;
-        Testimony { term, last: self.log.last().max(floor) }
+        // Whoever is in doubt has been in no term, and has heard of one.
+        Testimony { term: term.max(floor.term), last: self.log.last().max(floor) }
     }
 
-    /// This member is out of doubt.
-    pub(super) fn go_on_from(&mut self, testimony: Testimony, outputs: &mut Vec<Output>) {
-        if !self.is_in_doubt || self.is_stopped {
-            return;
+    /// A founder was asked how far it is.
+    pub(super) fn hear_witness(&mut self, founder: MemberId, heard: Witness, outputs: &mut Vec<Output>) {
+        let Some(inquiry) = self.inquiry.as_mut().filter(|inquiry| inquiry.end.is_none()) else { return };
+        let heard = match heard {
+            Witness::Told(testimony) if !testimony.is_possible() => Witness::Silent,
+            heard => heard,
+        };
+        inquiry.hear(founder, heard);
+        let newest = inquiry.told().map(|testimony| testimony.last).max().unwrap_or_default();
+        if newest > self.hard_state.floor {
+            self.hard_state.floor = newest;
+            self.is_unwritten = true;
         }
-        self.is_in_doubt = false;
-        let Testimony { term, last } = testimony;
+        if let Some(testimony) = self.inquiry.as_ref().and_then(|inquiry| inquiry.verdict(self.testimony())) {
+            self.go_on_from(testimony, outputs);
+        }
+    }
+
+    /// This member is out of doubt, once that is durable.
+    fn go_on_from(&mut self, testimony: Testimony, outputs: &mut Vec<Output>) {
         // From the first term on: whoever has been in one is never in doubt again.
-        let first = Term::default().next();
-        self.become_follower(term.max(first), None);
+        self.become_follower(testimony.term.max(FIRST), None);
         self.hard_state.vote = Some(self.id);
-        self.hard_state.floor = last;
+        self.hard_state.floor = testimony.last;
         self.is_unwritten = true;
-        if term > first || !testimony.has_nothing() {
+        if !testimony.is_of_the_beginning() {
             // It may have promised a leader to vote for nobody else for a while.
             self.election.keep_quiet(&self.settings);
         }
         self.write_hard_state(outputs);
+        if let Some(inquiry) = &mut self.inquiry {
+            inquiry.end = Some(self.hard_state_write);
+        }
+    }
+
+    /// Something has become durable: from now on no crash may bring this member back into doubt.
+    pub(super) fn take_part(&mut self) {
+        let end = self.inquiry.as_ref().and_then(|inquiry| inquiry.end);
+        if end.is_some_and(|end| self.writes.is_durable(end)) {
+            self.inquiry = None;
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::Witness::{Silent, Told, Unreachable};
     use super::*;
     use crate::types::LogIndex;
 
@@ -166,47 +230,64 @@ mod tests {
         Testimony { term: Term::new(term), last }
     }
 
+    /// The verdict of m1, one of as many as there are `others` and it, after it has heard this of them.
+    fn verdict(others: &[Option<Witness>]) -> Option<Testimony> {
+        verdict_of(NOTHING, others)
+    }
+
+    fn verdict_of(own: Testimony, others: &[Option<Witness>]) -> Option<Testimony> {
+        let mut inquiry = Inquiry::new(&founders(others.len() as u64 + 1), MemberId::new(1));
+        for (member, heard) in (2..).zip(others) {
+            heard.iter().for_each(|heard| inquiry.hear(MemberId::new(member), *heard));
+        }
+        inquiry.verdict(own)
+    }
+
     const NOTHING: Testimony =
         Testimony { term: Term::new(0), last: EntryId { term: Term::new(0), index: LogIndex::new(0) } };
+    const HAS_NOTHING: Option<Witness> = Some(Told(NOTHING));
+    const GONE: Option<Witness> = Some(Unreachable);
 
     #[test]
-    fn where_others_have_something_all_must_answer() {
-        let mut inquiry = Inquiry::new(&founders(5), MemberId::new(1));
-        let answers = [testimony(4, (3, 9)), testimony(7, (2, 30)), NOTHING];
-        for (member, answer) in (2..).zip(answers) {
-            inquiry.answered(MemberId::new(member), answer);
-            inquiry.did_not_answer(MemberId::new(5));
-            assert_eq!(inquiry.verdict(), None);
-        }
-        assert_eq!(inquiry.silent().collect::<Vec<_>>(), [MemberId::new(5)]);
-        inquiry.answered(MemberId::new(5), testimony(1, (1, 1)));
-        assert_eq!(inquiry.verdict(), Some(testimony(7, (3, 9))));
+    fn where_others_have_something_all_must_tell() {
+        let told = [testimony(4, (3, 9)), testimony(7, (2, 30)), NOTHING].map(|told| Some(Told(told)));
+        let [first, second, third] = told;
+        assert_eq!(verdict(&[first, GONE, GONE, GONE]), None);
+        assert_eq!(verdict(&[first, second, GONE, GONE]), None);
+        assert_eq!(verdict(&[first, second, third, GONE]), None);
+        let fourth = Some(Told(testimony(1, (1, 1))));
+        assert_eq!(verdict(&[first, second, third, fourth]), Some(testimony(7, (3, 9))));
     }
 
     #[test]
     fn a_majority_that_has_nothing_begins_once_the_others_were_asked() {
-        let mut inquiry = Inquiry::new(&founders(3), MemberId::new(2));
-        inquiry.answered(MemberId::new(1), testimony(1, (0, 0)));
-        assert_eq!(inquiry.verdict(), None, "the third may have something");
-        inquiry.did_not_answer(MemberId::new(3));
-        assert_eq!(inquiry.verdict(), Some(testimony(1, (0, 0))));
-
-        let mut inquiry = Inquiry::new(&founders(5), MemberId::new(2));
-        [1, 3, 4].into_iter().for_each(|silent| inquiry.did_not_answer(MemberId::new(silent)));
-        inquiry.answered(MemberId::new(5), NOTHING);
-        assert_eq!(inquiry.verdict(), None, "two of five are no majority");
+        let began = Some(Told(testimony(1, (0, 0))));
+        assert_eq!(verdict(&[began, None]), None, "the third may have something");
+        assert_eq!(verdict(&[began, GONE]), Some(testimony(1, (0, 0))));
+        assert_eq!(verdict(&[HAS_NOTHING, GONE, GONE, GONE]), None, "two of five are no majority");
+        assert_eq!(verdict(&[HAS_NOTHING, began, GONE, GONE]), Some(testimony(1, (0, 0))));
     }
 
     #[test]
-    fn what_nobody_can_have_reached_is_no_answer() {
-        let mut inquiry = Inquiry::new(&founders(2), MemberId::new(1));
-        for absurd in [testimony(u64::MAX, (1, 1)), testimony(2, (1, u64::MAX)), testimony(1, (2, 2))] {
-            inquiry.answered(MemberId::new(2), absurd);
-            assert_eq!(inquiry.verdict(), None);
-        }
-        inquiry.answered(MemberId::new(7), NOTHING);
-        assert_eq!(inquiry.verdict(), None, "it is no founder");
-        inquiry.answered(MemberId::new(2), testimony(2, (2, 2)));
-        assert_eq!(inquiry.verdict(), Some(testimony(2, (2, 2))));
+    fn who_is_there_and_does_not_tell_is_not_out_of_reach() {
+        assert_eq!(verdict(&[HAS_NOTHING, Some(Silent)]), None);
+        let mut inquiry = Inquiry::new(&founders(3), MemberId::new(1));
+        let (m2, m3) = (MemberId::new(2), MemberId::new(3));
+        let heard = [(m2, Told(NOTHING)), (m3, Silent), (m3, Unreachable)];
+        heard.into_iter().for_each(|(who, heard)| inquiry.hear(who, heard));
+        assert_eq!(inquiry.verdict(NOTHING), None, "it was there a moment ago");
+        inquiry.hear(m3, Told(testimony(2, (2, 2))));
+        inquiry.hear(m3, Unreachable);
+        assert_eq!(inquiry.verdict(NOTHING), Some(testimony(2, (2, 2))), "what it has told holds");
+    }
+
+    #[test]
+    fn whoever_knows_of_more_than_the_beginning_does_not_begin() {
+        let voted = Some(Told(testimony(2, (0, 0))));
+        assert_eq!(verdict(&[voted, GONE]), None, "it may have elected somebody");
+        assert_eq!(verdict(&[voted, HAS_NOTHING]), Some(testimony(2, (0, 0))));
+        let was_told = testimony(2, (2, 5));
+        assert_eq!(verdict_of(was_told, &[HAS_NOTHING, GONE]), None, "it has heard of entries before");
+        assert_eq!(verdict_of(was_told, &[HAS_NOTHING, voted]), Some(was_told));
     }
 }

@@ -134,7 +134,7 @@ impl Raft {
     /// Whether this member may be elected at all: not when it is a learner, or was removed, nor when its disk stalls and
     /// it could not vote for itself, nor while it has less than it may have had before.
     fn may_stand(&self) -> bool {
-        let is_whole = !self.is_in_doubt && self.log.last() >= self.hard_state.floor;
+        let is_whole = !self.is_in_doubt() && self.log.last() >= self.hard_state.floor;
         let is_quick = self.writes.age() <= self.settings.election_ticks_max;
         !self.is_stopped && self.is_elector() && is_whole && is_quick
     }

@@ -31,7 +31,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::FAR;
-use super::doubt::Testimony;
+use super::doubt::Witness;
 use super::message::{Denied, Envelope, Granted, Request};
 use crate::entry::{Config, Entry, EntryId, HardState, Payload, WriteSet};
 use crate::types::{LogIndex, MemberId, Term, Timestamp};
@@ -72,8 +72,13 @@ pub enum Input {
     Persisted(u64),
     /// The disk refused: what was not durable may never be. This member leads no more, and votes for nobody.
     PersistFailed,
-    /// A founder that was in doubt is out of it, and goes on from here: see [`Inquiry`](super::Inquiry).
-    OutOfDoubt(Testimony),
+    /// Another founder was asked how far it is, since this one is in doubt: see [`Raft::untold`](super::Raft::untold).
+    Heard {
+        /// Who was asked.
+        founder: MemberId,
+        /// What came of it.
+        heard: Witness,
+    },
     /// Somebody remembers another life of this member, which has nothing of it.
     Forgotten,
     /// What [`Output::Load`] asked for: entries from `first` on, at least one, as the log has them.
@@ -300,7 +305,7 @@ impl Known {
         Self { configs: [(LogIndex::default(), config)].into(), ..Self::default() }
     }
 
-    /// The same of one that may have founded it before, and lost all that it had: see [`Inquiry`](super::Inquiry).
+    /// The same of one that may have founded it before, and lost all that it had: see [`Testimony`](super::Testimony).
     #[must_use]
     pub fn dubious_founder(config: Config) -> Self {
         Self { is_dubious: true, ..Self::founder(config) }

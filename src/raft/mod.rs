@@ -82,7 +82,8 @@ mod tests;
 
 pub use commit::is_founder;
 use configs::Configs;
-pub use doubt::{Inquiry, Testimony};
+use doubt::Inquiry;
+pub use doubt::{Testimony, Witness};
 use election::Election;
 pub use interface::{Input, Known, Output, Refusal, Role, Stop};
 use leader::Leader;
@@ -130,8 +131,8 @@ pub struct Raft {
     reads: Reads,
     requests: Requests,
     receiving: Option<Receiving>,
-    /// It takes no part yet: see `doubt`.
-    is_in_doubt: bool,
+    /// While it takes no part yet: see `doubt`.
+    inquiry: Option<Inquiry>,
     /// It takes no part any more.
     is_stopped: bool,
 }
@@ -178,7 +179,7 @@ impl Raft {
     #[must_use]
     pub fn new(id: MemberId, settings: Settings, known: Known, seed: u64) -> Self {
         settings.check().expect("settings are checked where they are made");
-        let is_in_doubt = known.is_in_doubt(id);
+        let inquiry = known.is_in_doubt(id).then(|| Inquiry::new(&known.config(), id));
         let Known { mut hard_state, applied, committed, before, terms, configs, last, time, .. } = known;
         assert!(before.index <= applied.index && applied.index <= last.index, "a tree is within its log");
         let mut random = Random::new(seed);
@@ -209,7 +210,7 @@ impl Raft {
             reads: Reads::default(),
             requests: Requests::default(),
             receiving: None,
-            is_in_doubt,
+            inquiry,
             // A member that has lost what it said was durable must neither vote nor count.
             is_stopped: false,
         }
@@ -230,7 +231,7 @@ impl Raft {
             Input::Ask { token, request } => self.ask(now, token, request, outputs),
             Input::Persisted(sequence) => self.persisted(now, sequence, outputs),
             Input::PersistFailed => self.stop(None, outputs),
-            Input::OutOfDoubt(testimony) => self.go_on_from(testimony, outputs),
+            Input::Heard { founder, heard } => self.hear_witness(founder, heard, outputs),
             Input::Forgotten => self.stop(Some(Stop::LostData), outputs),
             Input::Loaded { member, entries } => self.loaded(now, member, entries, outputs),
             Input::Backlog(bytes) => self.proposals.backlog = bytes,
@@ -253,7 +254,7 @@ impl Raft {
 
     fn receive(&mut self, now: Timestamp, envelope: Envelope, outputs: &mut Vec<Output>) {
         let Envelope { from, to, term, message } = envelope;
-        if self.is_stopped || self.is_in_doubt {
+        if self.is_stopped || self.is_in_doubt() {
             return;
         }
         if let Err(what) = self.check_envelope(from, to, term, &message) {
@@ -406,6 +407,7 @@ impl Raft {
         if !self.writes.confirm(sequence) {
             return;
         }
+        self.take_part();
         self.count_own_vote(now, outputs);
         if let State::Leader(_) = self.state {
             self.count_commit(now, outputs);
@@ -461,6 +463,7 @@ impl Raft {
         self.state = State::Follower;
         self.leader = None;
         self.receiving = None;
+        self.inquiry = None;
         outputs.extend(why.map(Output::Stopped));
         self.refuse_all(outputs);
     }

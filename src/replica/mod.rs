@@ -115,8 +115,13 @@ pub enum Input {
         /// What is wanted.
         request: Request,
     },
-    /// A founder that was in doubt is out of it: see [`Inquiry`](raft::Inquiry).
-    OutOfDoubt(raft::Testimony),
+    /// Another founder was asked how far it is, since this one is in doubt: see [`Raft::untold`](raft::Raft::untold).
+    Heard {
+        /// Who was asked.
+        founder: MemberId,
+        /// What came of it.
+        heard: raft::Witness,
+    },
     /// Somebody remembers another life of this member, which has nothing of it.
     Forgotten,
     /// A [`SyncJob`] has ended.

@@ -24,8 +24,8 @@ use crate::watch::History;
 pub enum Founding {
     /// These members found it together; each of them is told the same. One that has nothing is new.
     Together(Config),
-    /// The same, but one that has nothing may be one that has lost it: until it is told that it is out of doubt it takes no
-    /// part. See [`Inquiry`](crate::raft::Inquiry).
+    /// The same, but one that has nothing may be one that has lost it: until it has heard from the others it takes
+    /// no part. See [`Testimony`](crate::raft::Testimony).
     InDoubt(Config),
     /// It is there already, and this member was added to it.
     Joining,

@@ -35,8 +35,8 @@ impl Replica {
             Input::Ask { token, request } => {
                 self.step_raft(now, raft::Input::Ask { token, request }, outputs)
             }
-            Input::OutOfDoubt(testimony) => {
-                self.step_raft(now, raft::Input::OutOfDoubt(testimony), outputs);
+            Input::Heard { founder, heard } => {
+                self.step_raft(now, raft::Input::Heard { founder, heard }, outputs);
             }
             Input::Forgotten => self.step_raft(now, raft::Input::Forgotten, outputs),
             Input::Synced(Ok(sequence)) => self.synced(now, sequence, outputs),

@@ -30,6 +30,9 @@ pub struct Survivor {
     /// How many entries at the end of its log this member was not told to be agreed on, at most. They are kept: the
     /// others may have agreed on them, and said so.
     pub unconfirmed: u64,
+    /// Whether this member is known to lack changes that it acknowledged once, before it lost its disk: it has not been given all
+    /// of them back. Another member is the better choice, if one is left.
+    pub is_incomplete: bool,
     directory: member::Survivor,
 }
 
@@ -93,6 +96,7 @@ impl Survivor {
             index,
             files,
             unconfirmed: directory.unconfirmed(),
+            is_incomplete: directory.may_lack_more(),
             directory,
         }
     }
@@ -113,7 +117,7 @@ impl Survivor {
 
 impl fmt::Debug for Survivor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { cluster, member, name, lost, index, files, unconfirmed, .. } = self;
+        let Self { cluster, member, name, lost, index, files, unconfirmed, is_incomplete, .. } = self;
         f.debug_struct("Survivor")
             .field("cluster", cluster)
             .field("member", member)
@@ -122,6 +126,7 @@ impl fmt::Debug for Survivor {
             .field("index", index)
             .field("files", files)
             .field("unconfirmed", unconfirmed)
+            .field("is_incomplete", is_incomplete)
             .finish_non_exhaustive()
     }
 }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use spinney::internals::entry::{Config, Contact, Entry, EntryId, Payload, WriteSet};
 use spinney::internals::raft::{
-    Denied, Envelope, Granted, Input, Inquiry, Known, Message, Output, Raft, Refusal, Role, Settings, Stop,
+    Denied, Envelope, Granted, Input, Known, Message, Output, Raft, Refusal, Role, Settings, Stop, Witness,
 };
 use spinney::internals::session::{Admission, Sessions};
 use spinney::{LogIndex, MemberId, Term, Timestamp};
@@ -72,8 +72,6 @@ pub(crate) struct Machine {
     pub(crate) disk: Disk,
     /// The one that it had before, and lost.
     lost: Option<Disk>,
-    /// While the member is in doubt.
-    inquiry: Option<Inquiry>,
     /// Written, not synced.
     pub(crate) pending: VecDeque<(u64, WriteSet)>,
     /// Not to be sent before that is synced.
@@ -95,7 +93,6 @@ impl Machine {
             raft: None,
             disk,
             lost: None,
-            inquiry: None,
             pending: VecDeque::new(),
             held: Vec::new(),
             is_quick: true,
@@ -160,10 +157,7 @@ impl Cluster {
         }
         // Another for each life of each member: those that joined have ids that begin at 1 << 32.
         let seed = (member.get() << 32 | machine.lives) + (member.get() >> 32 << 20);
-        let config = known.config();
-        let raft = Raft::new(member, settings, known, seed);
-        machine.inquiry = raft.is_in_doubt().then(|| Inquiry::new(&config, member));
-        machine.raft = Some(raft);
+        machine.raft = Some(Raft::new(member, settings, known, seed));
     }
 
     /// A member goes down; of what it has not synced, the first `kept` write-sets are there nevertheless.
@@ -188,22 +182,16 @@ impl Cluster {
 
     /// Those who are up, and have not told `member`, which is in doubt, how far they are.
     pub(crate) fn witnesses(&self, member: MemberId) -> Vec<MemberId> {
-        let inquiry = self.members[&member].inquiry.iter();
-        inquiry.flat_map(Inquiry::silent).filter(|other| self.is_up(*other)).collect()
+        self.raft(member).untold().into_iter().filter(|other| self.is_up(*other)).collect()
     }
 
     /// Somebody tells a member that is in doubt how far it is, or cannot be reached.
     pub(crate) fn testify(&mut self, member: MemberId, witness: MemberId, events: &mut Vec<Event>) {
-        let told = self.is_up(witness).then(|| self.raft(witness).testimony());
-        let Some(inquiry) = &mut self.machine(member).inquiry else { return };
-        match told {
-            Some(testimony) => inquiry.answered(witness, testimony),
-            None => inquiry.did_not_answer(witness),
-        }
-        if let Some(testimony) = inquiry.verdict() {
-            self.machine(member).inquiry = None;
-            self.step(member, Input::OutOfDoubt(testimony), events);
-        }
+        let heard = match self.is_up(witness) {
+            true => Witness::Told(self.raft(witness).testimony()),
+            false => Witness::Unreachable,
+        };
+        self.step(member, Input::Heard { founder: witness, heard }, events);
     }
 
     pub(crate) fn raft(&self, member: MemberId) -> &Raft {
@@ -500,8 +488,8 @@ impl Cluster {
 impl Machine {
     /// All but the core.
     pub(crate) fn hash_rest(&self, hasher: &mut impl Hasher) {
-        let Self { raft: _, disk, lost, inquiry, pending, held, .. } = self;
-        (disk, lost, inquiry, pending, held).hash(hasher);
+        let Self { raft: _, disk, lost, pending, held, .. } = self;
+        (disk, lost, pending, held).hash(hasher);
         let Self { is_quick, tree, sessions, applied, parts, .. } = self;
         (is_quick, tree, sessions, applied, parts).hash(hasher);
     }

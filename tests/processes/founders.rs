@@ -61,6 +61,23 @@ fn a_founder_that_comes_late_waits_for_all_who_may_know_it() {
 }
 
 #[test]
+fn who_is_there_and_does_not_answer_may_have_what_is_missing() {
+    let mut cluster = Cluster::prepared(3, &[]);
+    cluster.start(2, "new");
+    let waits = "this member takes no part yet, and waits to hear from n1 and n2";
+    wait_until("n3 waits", || cluster.said(2).contains(waits));
+    cluster.signal(2, "STOP");
+    cluster.start(0, "new");
+    cluster.start(1, "new");
+    let waits = "this member takes no part yet, and waits to hear from n3";
+    wait_until("n1 and n2 are a majority, and wait", || (0..2).all(|n| cluster.said(n).contains(waits)));
+    assert!(!cluster.set(0, "/a", "1"), "n3 may have had more: {}", cluster.said(0));
+    cluster.signal(2, "CONT");
+    wait_until("all begin", || cluster.set(0, "/a", "1"));
+    cluster.wait_until_whole(2);
+}
+
+#[test]
 fn a_founder_that_took_no_part_yet_joins_as_a_new_member_only_when_it_is_emptied() {
     let mut cluster = Cluster::prepared(3, &[]);
     cluster.start(0, "new");

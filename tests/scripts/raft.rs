@@ -124,7 +124,8 @@ impl Runner {
 
     /// The places on the wire of the messages that are meant.
     fn places(&self, args: &mut ArgumentConsumer<'_>) -> Outcome<Vec<usize>> {
-        let (from, to) = (key(args, "from")?.map(MemberId::new), key(args, "to")?.map(MemberId::new));
+        let mut end = |name| args.take_key(name).map(parse).transpose();
+        let (from, to) = (end("from")?, end("to")?);
         let is_meant = |place: &usize| {
             let envelope = &self.cluster.wire[*place];
             from.is_none_or(|from| envelope.from == from) && to.is_none_or(|to| envelope.to == to)

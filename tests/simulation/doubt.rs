@@ -1,7 +1,7 @@
 //! Founders with empty disks: in the beginning, and when they have lost what they had.
 
-use spinney::internals::raft::Testimony;
-use spinney::internals::replica::{Founding, Input};
+use spinney::internals::raft::Witness;
+use spinney::internals::replica::{Founding, Input, Replica};
 use spinney::{MemberId, Term};
 
 use super::invariants::Image;
@@ -15,27 +15,29 @@ const PAUSE: Time = 30 * MS;
 
 /// What became of a question.
 enum Told {
-    Testimony(Testimony),
+    Heard(Witness),
     /// It may come back as a new member only.
     Refused,
-    Nothing,
     /// Nobody will ever answer.
     Lost,
 }
 
 impl World {
-    /// Whether the member of a machine may begin anew on an empty disk: when it is one of several founders, and each other one
-    /// has entries, so that none takes this for the beginning. One that founded alone would begin another cluster.
+    /// Whether the member of a machine may begin anew on an empty disk: when it is one of several founders, and with it those that
+    /// have no entries are no majority, that could take this for the beginning. One that founded alone would begin another
+    /// cluster.
     pub(super) fn may_come_back(&self, place: Place) -> bool {
         let Founding::InDoubt(founders) = &self.machines[place.0].founding else { return false };
         let member = self.machines[place.0].member();
-        let has_entries = |founder: MemberId| {
-            let machine = &self.machines[self.places[&founder].0];
-            machine.condition == Condition::Sound
+        let has_entries = |founder: &MemberId| {
+            let machine = &self.machines[self.places[founder].0];
+            *founder != member
+                && machine.condition == Condition::Sound
                 && Image::read(&machine.disk.durable()).is_ok_and(|image| image.last().get() > 0)
         };
-        !founders.is_alone(member)
-            && founders.members().all(|founder| founder == member || has_entries(founder))
+        let count = founders.members().count();
+        let without = count - founders.members().filter(has_entries).count();
+        !founders.is_alone(member) && without <= count / 2
     }
 
     /// A machine loses power, and when it comes back it has an empty disk. What it has sent is still on its way.
@@ -54,35 +56,34 @@ impl World {
             return;
         }
         let Some(event) = self.unless_paused(place, Event::Inquire { place, life }) else { return };
-        let silent: Vec<MemberId> =
-            self.machines[place.0].inquiry.iter().flat_map(|inquiry| inquiry.silent()).collect();
-        for witness in silent {
-            let told = self.told_by(self.places[&witness], place);
-            let Some(inquiry) = &mut self.machines[place.0].inquiry else { return };
-            match told {
-                Told::Testimony(testimony) => inquiry.answered(witness, testimony),
-                Told::Nothing => inquiry.did_not_answer(witness),
+        let Some(replica) = &self.machines[place.0].replica else { return };
+        for founder in replica.raft().untold() {
+            match self.told_by(self.places[&founder], place) {
+                Told::Heard(heard) => self.step(place, Input::Heard { founder, heard }),
                 Told::Refused => {
-                    self.machines[place.0].inquiry = None;
                     self.coverage
                         .reach("a founder that had lost its disk was told that it may not come back");
                     return self.step(place, Input::Forgotten);
                 }
                 Told::Lost => return self.give_up_disk(place),
             }
+            if !self.is_life(place, life) {
+                return;
+            }
         }
-        let Some(inquiry) = &self.machines[place.0].inquiry else { return };
-        let Some(testimony) = inquiry.verdict() else { return self.after(PAUSE, event) };
         let machine = &mut self.machines[place.0];
-        machine.inquiry = None;
-        if testimony.term > Term::new(1) || testimony.last.index.get() > 0 {
+        let Some(raft) = machine.replica.as_ref().map(Replica::raft) else { return };
+        let (term, floor) = (raft.hard_state().term, raft.hard_state().floor);
+        if term == Term::default() {
+            return self.after(PAUSE, event);
+        }
+        if term > Term::new(1) || floor.index.get() > 0 {
             // What it may have promised holds for so long.
             machine.quiet = machine.ticks + u64::from(machine.settings.raft.election_ticks_min);
         }
-        if testimony.last.index.get() > 0 {
+        if floor.index.get() > 0 {
             self.coverage.reach("a founder came back on an empty disk");
         }
-        self.step(place, Input::OutOfDoubt(testimony));
     }
 
     /// What `witness` says to the founder at `place`, if it can be reached; more often than not.
@@ -95,13 +96,13 @@ impl World {
         }
         let Some(replica) = machine.replica.as_ref().filter(|_| machine.paused_until <= self.now && !is_cut)
         else {
-            return Told::Nothing;
+            return Told::Heard(Witness::Unreachable);
         };
         let told = replica.raft().testimony_for(founder).filter(|_| !replica.has_lived(founder));
         if self.faults.one_in(4) {
-            return Told::Nothing;
+            return Told::Heard(if self.faults.one_in(2) { Witness::Silent } else { Witness::Unreachable });
         }
-        told.map_or(Told::Refused, Told::Testimony)
+        told.map_or(Told::Refused, |testimony| Told::Heard(Witness::Told(testimony)))
     }
 
     /// A disk that was doubtful is like any other from when its member takes part and has all that it may have had.

@@ -102,7 +102,8 @@ impl World {
         }
         let (life, tick) = (machine.life, machine.tick());
         self.after(tick, Event::Tick { place, life });
-        if self.machines[place.0].inquiry.is_some() {
+        let replica = self.machines[place.0].replica.as_ref();
+        if replica.is_some_and(|replica| replica.raft().is_in_doubt()) {
             let soon = self.faults.below(20 * MS);
             self.after(soon, Event::Inquire { place, life });
         }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use spinney::internals::entry::HardState;
-use spinney::internals::raft::Inquiry;
 use spinney::internals::replica::{Founding, Moment, OpenError, Replica, Settings};
 use spinney::internals::wal::{Disk, Recovery, SimulatedDisk};
 use spinney::{Identity, LogIndex, MemberId, Term, Timestamp};
@@ -71,8 +70,6 @@ pub struct Machine {
     pub founding: Founding,
     /// It has lost a disk, and may be told so.
     pub has_lost_disk: bool,
-    /// While its member is in doubt: what it has heard.
-    pub inquiry: Option<Inquiry>,
     /// How its replica is set.
     pub settings: Settings,
     /// What survives the process.
@@ -131,7 +128,6 @@ impl Machine {
             identity,
             founding,
             has_lost_disk: false,
-            inquiry: None,
             settings,
             disk: SimulatedDisk::new(),
             capacity: None,
@@ -208,8 +204,6 @@ impl Machine {
         let is_new = replica.raft().hard_state().term == Term::default();
         self.quiet = if is_new { 0 } else { u64::from(self.settings.raft.election_ticks_min) };
         (self.ticks, self.burst, self.heard, self.promised) = (0, 0, None, None);
-        let raft = replica.raft();
-        self.inquiry = raft.is_in_doubt().then(|| Inquiry::new(raft.config(), raft.id()));
         self.replica = Some(replica);
         Ok(())
     }

@@ -35,7 +35,7 @@ pub(crate) fn run(recover: &Recover) -> Result<(), Failure> {
 
 /// What is kept and what is lost, in words.
 pub(in crate::cli) fn describe(survivor: &Survivor) -> Vec<String> {
-    let Survivor { cluster, member, name, lost, index, files, unconfirmed, .. } = survivor;
+    let Survivor { cluster, member, name, lost, index, files, unconfirmed, is_incomplete, .. } = survivor;
     let keys = count(*files, "key", "keys");
     let mut lines =
         vec![format!("kept: {name} (member {member} of cluster {cluster}), {keys}, index {index}")];
@@ -48,6 +48,10 @@ pub(in crate::cli) fn describe(survivor: &Survivor) -> Vec<String> {
         lines.push(format!(
             "kept: the last entries of its log, up to {unconfirmed}, though nobody had said yet that they were agreed on"
         ));
+    }
+    if *is_incomplete {
+        let what = "its disk was emptied once, and the others have not given it all of that back";
+        lines.push(format!("lost: changes that this member had acknowledged: {what}"));
     }
     lines.push(format!("lost: whatever the others agreed on beyond index {index}"));
     lines

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, Sender};
 
 use super::super::clock::Clock;
 use super::super::pending::Written;
 use super::health::{Health, LAG_MAX};
-use super::inquiry::{Doubt, Heard};
+use super::inquiry::Heard;
 use super::joining::Joining;
 use super::mail;
 use super::picture::{PeerFacts, Picture};
@@ -61,7 +61,8 @@ pub(super) struct Core {
     pub(super) queued: Arc<AtomicUsize>,
     pub(super) picture: Arc<Picture>,
     pub(super) joining: Joining,
-    pub(super) doubt: Doubt,
+    /// The thread that asks other founders ends when this is dropped.
+    pub(super) asking: Option<Sender<()>>,
     pub(super) health: Health,
     pub(super) traffic: Counting,
     pub(super) outputs: Vec<Output>,
@@ -427,7 +428,7 @@ impl Core {
                 head.config = Arc::new(raft.config().clone());
             }
             (head.peers, head.problems) = (peers, problems);
-            head.waits_for.clone_from(&self.doubt.silent);
+            head.waits_for = raft.untold();
             head.traffic = Arc::new(traffic);
         });
         if before.is_none_or(|before| before.leader != shown.leader) && shown.leader.is_some() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use crossbeam_channel::unbounded;
+use crossbeam_channel::{bounded, unbounded};
 use parking_lot::Mutex;
 
 use super::super::clock::Clock;
@@ -14,7 +14,7 @@ use super::super::{Callbacks, Settings};
 use super::Clustered;
 use super::core::Core;
 use super::health::Health;
-use super::inquiry::{ANSWER_TIMEOUT, Asker, Doubt};
+use super::inquiry::{ANSWER_TIMEOUT, Asker};
 use super::joining::{JoinAnswer, JoinAsk, Joining, Question};
 use super::picture::{Head, Picture};
 use super::settings::ClusterSettings;
@@ -80,17 +80,34 @@ pub(super) fn open(
     start(replica, settings, cluster, Net { listener, secret, contact }, asker)
 }
 
-/// Whose directory it is, if it is anybody's.
+/// Whose directory it is, if it is anybody's. One of a founder that has taken no part in anything, and was told of nothing, is
+/// as good as an empty one to whoever founds something else now.
 fn known(disk: &Arc<dyn Disk>, cluster: &ClusterSettings) -> Result<Option<Identity>, Error> {
     let recovery = Recovery::scan(Arc::clone(disk))?;
-    let has_nothing = recovery.hard_state().unwrap_or_default().term == Term::default();
-    let known = recovery.identity();
-    if has_nothing && !cluster.join.is_empty() && known.is_some_and(|known| is_founder(known.member)) {
-        // It may have lost what it had, and those that it would join count on it under the id that it has here.
-        let reason = "is of a founder that has taken no part yet: emptied, it joins as a new member";
-        return Err(Error::InvalidSetting { setting: "dir", reason: reason.to_owned() });
+    let Some(known) = recovery.identity() else { return Ok(None) };
+    let has_taken_part = recovery.hard_state().unwrap_or_default().term > Term::default();
+    if has_taken_part || !is_founder(known.member) {
+        return Ok(Some(known));
     }
-    Ok(known)
+    let not_this = |reason: &str| Error::InvalidSetting { setting: "dir", reason: reason.to_owned() };
+    if !cluster.join.is_empty() {
+        // It may have lost what it had, and those that it would join count on it under the id that it has here.
+        return Err(not_this(
+            "is of a founder that has taken no part yet: emptied, it joins as a new member",
+        ));
+    }
+    if let (identity, Founding::InDoubt(_)) = founders(cluster, &Contact::default())
+        && identity == known
+    {
+        return Ok(Some(known));
+    }
+    if !recovery.is_unused() {
+        return Err(not_this(
+            "is of a founder that waits for others of a cluster with other members, and knows that those have begun",
+        ));
+    }
+    recovery.discard_unused()?;
+    Ok(None)
 }
 
 fn listen(cluster: &ClusterSettings) -> Result<TcpListener, Error> {
@@ -175,7 +192,7 @@ fn join(cluster: &ClusterSettings, contact: &Contact, secret: Option<&Secret>) -
             Ok(answer) => match codec::decode(&answer) {
                 Ok(JoinAnswer::Welcome { cluster, member }) => return Ok(Identity { cluster, member }),
                 Ok(JoinAnswer::Refused(why)) => last = format!("{address} refuses: {why}"),
-                Ok(JoinAnswer::Known | JoinAnswer::Unknown(_)) | Err(_) => {
+                Ok(JoinAnswer::Known | JoinAnswer::Unknown(_) | JoinAnswer::Stranger) | Err(_) => {
                     last = format!("{address} is not understood")
                 }
             },
@@ -186,7 +203,7 @@ fn join(cluster: &ClusterSettings, contact: &Contact, secret: Option<&Secret>) -
 }
 
 fn asking(cluster: &ClusterSettings) -> net::Settings {
-    net::Settings { join_timeout: ANSWER_TIMEOUT, ..net_settings(cluster) }
+    net::Settings { handshake_timeout: ANSWER_TIMEOUT, join_timeout: ANSWER_TIMEOUT, ..net_settings(cluster) }
 }
 
 fn net_settings(cluster: &ClusterSettings) -> net::Settings {
@@ -234,14 +251,14 @@ fn start(
     let no_thread = |source| Error::NoThread { source };
     let hands = Hands::start(&inbox, &endpoint, &mut threads).map_err(no_thread)?;
     threads.push(serve_watchers(replica.state()).map_err(no_thread)?);
-    let mut doubt = Doubt::default();
+    let mut asking = None;
     if let Some(asker) = asker {
-        let (begins, is_over) = asker.doubt();
-        doubt = begins;
+        let (wanted, is_over) = bounded(0);
+        asking = Some(wanted);
         let inbox = Arc::clone(&inbox);
         threads.push(spawn("spinney-asks", move || asker.run(&inbox, &is_over)).map_err(no_thread)?);
     }
-    let picture = Arc::new(Picture::new(head(&replica, &doubt)));
+    let picture = Arc::new(Picture::new(head(&replica)));
     let (state, queued) = (Arc::clone(replica.state()), Arc::new(AtomicUsize::new(0)));
     let mut core = Box::new(Core {
         replica,
@@ -255,7 +272,7 @@ fn start(
         queued: Arc::clone(&queued),
         picture: Arc::clone(&picture),
         joining: Joining::new(contact, cluster.stays_learner),
-        doubt,
+        asking,
         health: Health::default(),
         traffic: Counting::default(),
         outputs,
@@ -324,7 +341,7 @@ fn begin_life(replica: &mut Replica, clock: &Clock) -> Result<Vec<Output>, Error
     Ok(kept)
 }
 
-fn head(replica: &Replica, doubt: &Doubt) -> Head {
+fn head(replica: &Replica) -> Head {
     let raft = replica.raft();
     Head {
         role: raft.role(),
@@ -336,7 +353,7 @@ fn head(replica: &Replica, doubt: &Doubt) -> Head {
         is_settled: raft.committed() >= raft.config_index(),
         stopped: None,
         failure: None,
-        waits_for: doubt.silent.clone(),
+        waits_for: raft.untold(),
         traffic: Arc::default(),
         peers: Vec::new(),
         problems: Vec::new(),

@@ -62,6 +62,8 @@ pub(super) enum JoinAnswer {
     Known,
     /// Not that this member knew; it is so far itself.
     Unknown(Testimony),
+    /// Nobody like you, nor who else founded your cluster: this member is of another one.
+    Stranger,
 }
 
 impl JoinAsk {
@@ -106,7 +108,7 @@ impl Core {
             }
             Question::LetMeIn(contact) => self.hear_joiner(contact, asked),
             Question::HaveIBeen(cluster, _) if cluster != self.replica.identity().cluster => {
-                refuse(asked, "the cluster is another one".to_owned());
+                asked.answer(codec::encode(&JoinAnswer::Stranger));
             }
             // It may have less than it has said, and knows it.
             Question::HaveIBeen(..) if self.replica.raft().is_stopped() => {

@@ -1,0 +1,119 @@
+//! Directories of founders that have taken no part in anything yet, opened with other settings than before.
+#![cfg(feature = "cluster")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should not")]
+
+mod support;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use spinney::internals::wal::{FileDisk, Wal, WalSettings};
+use spinney::{Builder, ClusterId, Error, Identity, MemberId, Store};
+use support::places::founders;
+use support::{directory, wait_until};
+
+type Peers = [(String, String)];
+
+/// The `n`th founder of `peers`, with its directory at `path`.
+fn founder(path: &Path, peers: &Peers, n: usize) -> Builder {
+    let (name, address) = peers[n].clone();
+    let builder = support::small().dir(path).member(name).listen(address).peers(peers.to_vec());
+    builder.request_timeout(Duration::from_secs(1))
+}
+
+fn cluster_of(store: &Store) -> ClusterId {
+    store.cluster().unwrap().id()
+}
+
+/// The id of the cluster that a founder waits to begin, in a directory that it leaves behind.
+fn wait_alone(path: &Path, peers: &Peers, n: usize) -> ClusterId {
+    let store = founder(path, peers, n).open().unwrap();
+    assert_eq!(store.cluster().unwrap().waits_for().len(), peers.len() - 1);
+    cluster_of(&store)
+}
+
+fn refused(builder: Builder) -> &'static str {
+    match builder.open() {
+        Err(Error::InvalidSetting { setting, .. }) => setting,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_founder_that_has_not_begun_may_found_something_else() {
+    let (directory, peers) = (directory(), founders(3));
+    let first = wait_alone(directory.path(), &peers, 0);
+    assert_eq!(wait_alone(directory.path(), &peers, 0), first, "nothing has changed");
+
+    let with_token = || founder(directory.path(), &peers, 0).cluster_token("another");
+    let second = cluster_of(&with_token().open().unwrap());
+    assert_ne!(second, first);
+    assert_eq!(wait_alone(directory.path(), &peers[..2], 0), {
+        let anew = support::directory();
+        wait_alone(anew.path(), &peers[..2], 0)
+    });
+
+    // Alone, it is nobody whom the others could take for theirs.
+    let second = wait_alone(directory.path(), &peers, 0);
+    let (name, address) = peers[0].clone();
+    let alone = || support::small().dir(directory.path()).member(&name).listen(&address);
+    let store = alone().open().unwrap();
+    store.set("/a", "1").unwrap();
+    let third = cluster_of(&store);
+    assert_ne!(third, second);
+    drop(store);
+    // From now on it has begun, whatever it is told.
+    let store = founder(directory.path(), &peers, 0).open().unwrap();
+    assert_eq!((cluster_of(&store), store.get("/a").unwrap().text()), (third, Some("1")));
+}
+
+#[test]
+fn without_listening_it_is_a_cluster_of_its_own_or_none() {
+    let (directories, peers) = ([directory(), directory()], founders(3));
+    let together = wait_alone(directories[0].path(), &peers, 0);
+    wait_alone(directories[1].path(), &peers, 1);
+    let store = support::small().dir(directories[0].path()).open().unwrap();
+    store.set("/a", "1").unwrap();
+    assert_ne!(store.status().cluster, together);
+    assert_eq!(refused(support::small().dir(directories[1].path())), "listen");
+}
+
+#[test]
+fn a_lone_beginning_that_was_interrupted_is_in_nobodys_way() {
+    let (directory, peers) = (directory(), founders(3));
+    let identity = Identity { cluster: ClusterId::new(7), member: MemberId::new(1) };
+    let begin = || {
+        let disk = Arc::new(FileDisk::open(directory.path(), true).unwrap());
+        let settings = WalSettings { segment_bytes: 64 << 10, salt_seed: 1 };
+        Wal::create(disk, settings, identity, None).unwrap().close().unwrap();
+    };
+    begin();
+    let cluster = wait_alone(directory.path(), &peers, 0);
+    assert_ne!(cluster, identity.cluster);
+    assert_eq!(wait_alone(directory.path(), &peers, 0), cluster);
+}
+
+#[test]
+fn what_a_founder_was_told_binds_it_to_its_cluster() {
+    let (directories, peers) = ([(); 4].map(|()| directory()), founders(5));
+    let open = |n: usize| founder(directories[n].path(), &peers, n).open().unwrap();
+    let stores: Vec<_> = (1..4).map(open).collect();
+    wait_until("three of five begin", || stores[0].set("/a", "1").is_ok());
+
+    // The first is new, and does not know that; the fifth never comes.
+    let late = open(0);
+    let waits_for = || late.cluster().unwrap().waits_for();
+    wait_until("the others have told", || waits_for() == ["n5"]);
+    assert!(late.set("/a", "2").is_err());
+    drop(late);
+
+    let (name, address) = peers[0].clone();
+    let alone = support::small().dir(directories[0].path()).member(name).listen(address);
+    assert_eq!(refused(alone), "dir");
+    assert_eq!(refused(founder(directories[0].path(), &peers, 0).cluster_token("another")), "dir");
+    assert_eq!(refused(support::small().dir(directories[0].path())), "listen");
+    // With the settings that it had, it waits as before.
+    let late = open(0);
+    wait_until("the others have told again", || late.cluster().unwrap().waits_for() == ["n5"]);
+}
