@@ -30,6 +30,8 @@ pub(super) struct Election {
     quiet: u32,
     /// It has let another go first, and its own time has not come since.
     has_given_way: bool,
+    /// Somebody counts on the vote of this member and has a log that is less, and no leader was heard since.
+    is_wanted: bool,
 }
 
 impl Election {
@@ -41,6 +43,7 @@ impl Election {
             is_cut_off: false,
             quiet: 0,
             has_given_way: false,
+            is_wanted: false,
         };
         // Who has never been in a term has never promised anything: no leader is answered before its term is durable.
         if term > Term::default() {
@@ -94,6 +97,7 @@ impl Election {
         self.silence = 0;
         self.elapsed = 0;
         self.has_given_way = false;
+        self.is_wanted = false;
         if self.is_cut_off {
             self.is_cut_off = false;
             self.restart(settings, random);
@@ -139,16 +143,20 @@ impl Raft {
         !self.is_stopped && self.is_elector() && is_whole && is_quick
     }
 
-    /// Whether a log that ends with `last` is as new as the one that this member has, or may have had.
-    fn is_new_enough(&self, last: EntryId) -> bool {
+    /// Whether a log that ends with `last`, with which somebody stands, is as new as the one that this member has, or may have had.
+    fn accepts_log(&mut self, last: EntryId) -> bool {
+        self.election.is_wanted |= last < self.log.last();
         last >= self.log.last().max(self.hard_state.floor)
     }
 
     /// Whether this member is a voter, or was one before a change that is not committed: until then it may be the only one
-    /// whose log is new enough, and has to lead the others into a configuration that leaves it out.
+    /// whose log is new enough, and has to lead the others into a configuration that leaves it out. Or whether it is one to
+    /// somebody else, who cannot be elected without it and whose log it cannot vote for: those wait for it to lead them out of
+    /// a configuration that it knows to have come to nothing (Ongaro, "Consensus: Bridging Theory and Practice", 2014, 4.2.2: who
+    /// leads need not be in the configuration, which alone says whose votes count).
     fn is_elector(&self) -> bool {
         let (_, settled) = self.configs.settled(self.committed);
-        self.configs.current().is_voter(self.id) || settled.is_voter(self.id)
+        self.configs.current().is_voter(self.id) || settled.is_voter(self.id) || self.election.is_wanted
     }
 
     /// Whether a leader is known to be there, or was perhaps promised so before a restart: then nobody else gets a vote.
@@ -208,7 +216,7 @@ impl Raft {
             return;
         }
         // The answer names the term that was asked about: for one who is behind, the own one would be too old to count.
-        let granted = term > self.hard_state.term && self.is_new_enough(last) && !self.is_loyal();
+        let granted = term > self.hard_state.term && self.accepts_log(last) && !self.is_loyal();
         if granted {
             // Lets it go first: two who stand together only delay each other.
             self.election.give_way(&self.settings, &mut self.random);
@@ -277,7 +285,7 @@ impl Raft {
         // Whether this member is a voter is for the candidate to judge: it may know a newer configuration.
         let is_free = vote == Some(from) || vote.is_none() && self.leader.is_none();
         let is_bound = self.is_loyal() && !is_transfer;
-        if !is_free || is_bound || !self.is_new_enough(last) {
+        if !is_free || is_bound || !self.accepts_log(last) {
             return self.pen().send(from, Message::VoteAnswer { boot, granted: false }, outputs);
         }
         if vote.is_none() {
