@@ -41,6 +41,7 @@ const FOUND: &[(u64, &str)] = &[
     (5_011_958, "the simulator itself: the image of a disk that rots is put back"),
     (5_019_055, "as 5006954"),
     (8_001_468, "the simulator itself: nobody knows any more that a disk was put back"),
+    (9_200_066, "whom others wait for does not stand, since it is a learner by its own log: script e26"),
 ];
 
 fn sweep(first: u64, twice: bool) -> Report {

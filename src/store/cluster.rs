@@ -60,11 +60,14 @@ impl Builder {
     /// same. A name that comes twice has two addresses.
     ///
     /// They need not be opened together: a majority begins. But a founder whose directory is empty does not know whether its
-    /// disk was lost, and with it what it had acknowledged. It takes no part before a majority, with it, is there that has nothing either,
-    /// or all others have told how far they are: [`Status::problems`](super::Status::problems) and
+    /// disk was lost, and with it what it had acknowledged. It takes no part before a majority, with it, is there that has nothing either
+    /// while nobody else can be reached, or all others have told how far they are: [`Status::problems`](super::Status::problems) and
     /// [`Cluster::waits_for`] say for whom it waits. If one of them remembers it, that is [`Error::Forgotten`]. Where one is gone for
-    /// good that it waits for, empty its directory and let it [`join`](Self::join). Opening asks each of the others once, for some
-    /// seconds at most where they do not answer.
+    /// good that it waits for, empty its directory and let it [`join`](Self::join). Opening asks the others once, all at the same time,
+    /// for some seconds at most where they do not answer.
+    ///
+    /// Until it takes part, a founder's directory may be opened with other founders, or alone: it then begins another cluster, unless
+    /// it was told that the first one has begun.
     pub fn peers<N: Into<String>, A: Into<String>>(
         mut self,
         founders: impl IntoIterator<Item = (N, A)>,
