@@ -11,9 +11,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use spinney::internals::entry::{EntryId, HardState, WriteSet};
 use spinney::internals::net::Refusal;
 use spinney::internals::net::wire::{Challenge, GREETING_BYTES, Hello, Purpose};
-use spinney::internals::wal::{Disk, SimulatedDisk};
+use spinney::internals::wal::{Disk, Recovery, SimulatedDisk, WalSettings};
 use spinney::internals::{BootId, open_on, survivor_on};
 use spinney::{
     BackupInfo, ClusterId, Error, Event, Index, MemberId, RESTORE_INDEX_JUMP, Store, Survivor, WalError,
@@ -171,6 +172,37 @@ fn what_the_survivor_was_not_told_to_be_agreed_on_is_kept() {
     assert_eq!(kept, [("/n/agreed".into(), "1".into()), ("/n/unknown".into(), "2".into())]);
     assert!(store.cluster().is_none(), "it is a store alone now");
     store.set("/n/more", "3").unwrap();
+}
+
+#[test]
+fn a_survivor_that_did_not_get_back_what_it_had_acknowledged_says_so() {
+    let trio = Trio::new();
+    let stores = trio.open_all();
+    stores[0].set("/n/a", "1").unwrap();
+    stores[1].get_latest("/n/a").unwrap();
+    drop(stores);
+    assert!(!survivor(trio.path(1)).unwrap().is_incomplete);
+
+    // As it is when its disk was lost, and it has been given back all but the last entry.
+    let disk = disk_of(trio.path(1));
+    let recovery = Recovery::scan(Arc::new(disk.clone())).unwrap();
+    let hard_state = recovery.hard_state().unwrap();
+    let last = recovery.last();
+    let mut wal = recovery.into_wal(WalSettings { segment_bytes: 64 << 10, salt_seed: 1 }).unwrap();
+    let with_floor =
+        |floor| WriteSet { hard_state: Some(HardState { floor, ..hard_state }), ..WriteSet::default() };
+    wal.append(&with_floor(last)).unwrap();
+    wal.sync().unwrap();
+    assert!(!survivor_on(Arc::new(disk.copy())).unwrap().is_incomplete, "it has all that it had");
+    wal.append(&with_floor(EntryId { index: last.index.next(), ..last })).unwrap();
+    wal.close().unwrap();
+    let found = survivor_on(Arc::new(disk.copy())).unwrap();
+    assert!(found.is_incomplete, "{found:?}");
+    found.recover().unwrap();
+    assert!(
+        matches!(survivor_on(Arc::new(disk)), Ok(Survivor { is_incomplete: true, .. })),
+        "the copy was recovered"
+    );
 }
 
 #[test]
