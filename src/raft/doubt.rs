@@ -16,13 +16,14 @@
 //!
 //! Why the first is safe: whatever a vote or an acknowledgement of its earlier life counted for, it counted with the
 //! member that it was given to, which had begun that term, or had that entry, before it asked for it. That one is among those who
-//! have told, later, so neither its term nor its log is beyond theirs. This holds for messages of the earlier life that
+//! have told, after it, so neither its term nor its log is beyond theirs (it may have lost that entry since; then those
+//! whose copies counted have it). This holds for messages of the earlier life that
 //! are still on their way, too, which is why a majority of answers is not enough: whoever they are on their way to may be
 //! missing from it (Michael, Ports, Sharma, Szekeres, "Recovering Shared Objects Without Stable Storage", 2017). From then on
 //! this member is as bound as if its disk were there: it follows no older leader, and helps to elect nobody who lacks what it may
-//! have had. Members that joined later are not asked; so whoever knows that one of them has a vote, or that this member has none
-//! any more, gives no testimony, and it is to join as a new member. One refusal is enough: a founder that lags behind may not
-//! know. `tests/raft_exhaustive.rs` and the simulator lose disks in the middle of everything.
+//! have had. Members that joined later are not asked, and may have been given its word: as voters, or as learners whose promotion
+//! nobody else knows of any more. So whoever knows of one of them, or that this member was removed, gives no testimony, and it is to join as
+//! a new member. One refusal is enough: a founder that lags behind may not know. `tests/raft_exhaustive.rs` and the simulator lose disks in the middle of everything.
 //!
 //! The second takes the word of those who have nothing, those who are in doubt themselves among them. So it is made hard to get wrong:
 //!
@@ -34,9 +35,10 @@
 //! - Whoever is out of doubt takes part once that is durable, and not before. So when somebody stands in a later term, those that
 //!   made it stand are in doubt no more, whatever power is lost, and need not wait for those who never came.
 //!
-//! What is left: a second leader in a term, and the loss of what was acknowledged, may follow when the cluster began without some, these have
-//! never been given an entry since nor asked anybody who had one, this member is one that had some and has lost its disk, it makes a
-//! majority with them, and whoever else has entries cannot be reached.
+//! What is left: a second leader in a term, and the loss of what was acknowledged, may follow when some founders have never been given an
+//! entry nor heard of one or of a later term, whether or not they were there in the beginning; this member had an entry, or had voted, and
+//! has lost its disk; it makes a majority with them; and whoever else has entries or began that term cannot be reached. What a founder in
+//! doubt has told holds until it is out of doubt: it may have heard more since.
 
 use std::collections::BTreeMap;
 
@@ -153,13 +155,12 @@ impl Raft {
         untold.map(|(founder, _)| *founder).collect()
     }
 
-    /// How far this member is, for `founder`, which is in doubt. None when that can only come back as a new member: it was
-    /// removed, or may have given its word to others than founders.
+    /// How far this member is, for `founder`, which is in doubt. None when that can only come as a new member: it was
+    /// removed, or there are others than founders, whom it may have given its word.
     #[must_use]
     pub fn testimony_for(&self, founder: MemberId) -> Option<Testimony> {
-        let config = self.configs.current();
-        let mut electors = config.voters.iter().chain(&config.outgoing);
-        let is_as_founded = electors.all(|&elector| is_founder(elector)) && !self.is_removed(founder);
+        let mut members = self.configs.current().members();
+        let is_as_founded = members.all(is_founder) && !self.is_removed(founder);
         is_as_founded.then(|| self.testimony())
     }
 

@@ -104,6 +104,11 @@ impl Election {
         }
     }
 
+    /// Nobody waits for this member any more.
+    pub(super) fn take_office(&mut self) {
+        self.is_wanted = false;
+    }
+
     /// Returns whether the time is up.
     fn tick(&mut self) -> bool {
         self.elapsed = self.elapsed.saturating_add(1);
@@ -145,7 +150,7 @@ impl Raft {
 
     /// Whether a log that ends with `last`, with which somebody stands, is as new as the one that this member has, or may have had.
     fn accepts_log(&mut self, last: EntryId) -> bool {
-        self.election.is_wanted |= last < self.log.last();
+        self.election.is_wanted |= last < self.log.last() && !matches!(self.state, State::Leader(_));
         last >= self.log.last().max(self.hard_state.floor)
     }
 

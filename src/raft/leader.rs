@@ -38,6 +38,7 @@ impl Raft {
     /// that is still empty begins with who the members are.
     pub(super) fn take_office(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
         self.become_follower(self.hard_state.term, Some(self.id));
+        self.election.take_office();
         let last = self.log.last();
         let peers = self.configs.current().members().filter(|&member| member != self.id);
         self.state = State::Leader(Box::new(Leader {
