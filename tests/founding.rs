@@ -8,8 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use spinney::internals::wal::{FileDisk, Wal, WalSettings};
-use spinney::{Builder, ClusterId, Error, Identity, MemberId, Store};
+use spinney::internals::entry::{HardState, WriteSet};
+use spinney::internals::wal::{FileDisk, Recovery, Wal, WalSettings};
+use spinney::{Builder, ClusterId, Error, Identity, MemberId, Store, Term};
 use support::places::founders;
 use support::{directory, wait_until};
 
@@ -92,6 +93,39 @@ fn a_lone_beginning_that_was_interrupted_is_in_nobodys_way() {
     let cluster = wait_alone(directory.path(), &peers, 0);
     assert_ne!(cluster, identity.cluster);
     assert_eq!(wait_alone(directory.path(), &peers, 0), cluster);
+}
+
+/// The directory is as that of a founder that has begun, and voted, and was given nothing since.
+fn vote(path: &Path) {
+    let recovery = Recovery::scan(Arc::new(FileDisk::open(path, false).unwrap())).unwrap();
+    let me = recovery.identity().unwrap().member;
+    let hard_state = HardState { term: Term::new(2), vote: Some(me), ..recovery.hard_state().unwrap() };
+    let mut wal = recovery.into_wal(WalSettings { segment_bytes: 64 << 10, salt_seed: 1 }).unwrap();
+    wal.append(&WriteSet { hard_state: Some(hard_state), ..WriteSet::default() }).unwrap();
+    wal.close().unwrap();
+}
+
+#[test]
+fn one_that_has_begun_leads_nobody_who_takes_it_for_another() {
+    let (directories, peers) = ([directory(), directory()], founders(3));
+    let (first, second) = (directories[0].path(), directories[1].path());
+    let cluster = wait_alone(first, &peers, 0);
+    wait_alone(second, &peers, 1);
+    vote(first);
+    vote(second);
+    let store = founder(first, &peers, 0).open().unwrap();
+    assert_eq!(cluster_of(&store), cluster);
+    assert!(store.cluster().unwrap().waits_for().is_empty(), "it has begun");
+    drop(store);
+    // With fewer it would be a majority of others than those that it has begun with.
+    assert_eq!(refused(founder(first, &peers[..2], 0)), "dir");
+    assert_eq!(refused(support::small().dir(second)), "listen");
+    let (name, address) = peers[0].clone();
+    let listening = || support::small().dir(first).member(&name).listen(&address);
+    assert_eq!(refused(listening().join(&peers[1].1)), "dir");
+    let alone = listening().open().unwrap();
+    alone.set("/a", "1").unwrap();
+    assert_ne!(cluster_of(&alone), cluster);
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::raft::{self, Known, Raft};
 use crate::replica::{State, load_marked};
 use crate::session::{Admission, Sessions};
 use crate::tree::{Command, Effect, Tree};
-use crate::types::{ClusterId, Index, LogIndex, MemberId, Term};
+use crate::types::{ClusterId, Index, LogIndex, MemberId};
 use crate::wal::{
     self, Disk, FileDisk, Identity, Recovery, ReplayError, SnapshotHeader, Wal, WalError, WalSettings,
 };
@@ -60,9 +60,9 @@ impl Member {
         settings.check()?;
         let wal_settings = WalSettings { segment_bytes: settings.segment_bytes, salt_seed: random() };
         let mut recovery = Recovery::scan(Arc::clone(&disk))?;
-        if recovery.identity().is_some_and(|identity| identity.member == FOUNDER) && recovery.is_unused() {
-            // Whether it was to be a cluster of one is not known. To begin another one is right in any case.
-            recovery.discard_unused()?;
+        if recovery.identity().is_some_and(|identity| identity.member == FOUNDER) && recovery.is_empty() {
+            // Only entries say whether it was to be a cluster of one. To begin another one is right in any case.
+            recovery.discard_empty()?;
             recovery = Recovery::scan(Arc::clone(&disk))?;
         }
         let (identity, recovered, wal) = match recovery.identity() {
@@ -80,9 +80,9 @@ impl Member {
             Some(identity) => {
                 let recovered = recover(&disk, &recovery, &settings)?;
                 let config = recovered.known.config();
-                let has_taken_part = recovered.known.hard_state.term > Term::default();
-                if !has_taken_part || !config.is_alone(identity.member) {
-                    let whose = match (has_taken_part, config.contacts.len()) {
+                let has_entries = recovered.known.last() != EntryId::default();
+                if !has_entries || !config.is_alone(identity.member) {
+                    let whose = match (has_entries, config.contacts.len()) {
                         (true, members) => format!("one of {members} members"),
                         (false, _) => "a member that is to be one of several".to_owned(),
                     };

@@ -66,8 +66,9 @@ impl Builder {
     /// good that it waits for, empty its directory and let it [`join`](Self::join). Opening asks the others once, all at the same time,
     /// for some seconds at most where they do not answer.
     ///
-    /// Until it takes part, a founder's directory may be opened with other founders, or alone: it then begins another cluster, unless
-    /// it was told that the first one has begun.
+    /// Until it takes part, a founder's directory may be opened with other founders: it then begins another cluster, unless
+    /// it was told that the first one has begun. Before it has been given a first entry it may be opened alone, and then begins a
+    /// cluster of its own. One that waited for so long that others have joined is to join, too.
     pub fn peers<N: Into<String>, A: Into<String>>(
         mut self,
         founders: impl IntoIterator<Item = (N, A)>,

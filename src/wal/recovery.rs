@@ -13,7 +13,7 @@ use super::scan::{Found, Segment, Segments, scan};
 use super::segment::{EmptySegment, Header, Identity, Position, RECORDS_START, name_of};
 use super::spares::Maker;
 use crate::entry::{Entry, EntryId, HardState};
-use crate::types::{LogIndex, Term};
+use crate::types::LogIndex;
 
 /// What a log holds, by reading it from beginning to end. Nothing is written before [`Recovery::into_wal`].
 #[derive(Debug)]
@@ -260,20 +260,21 @@ impl Recovery {
         Ok(region)
     }
 
-    /// Whether the log says nothing but whose it is: its member has no entries, has been in no term and has heard of nothing.
-    pub fn is_unused(&self) -> bool {
-        let HardState { term, floor, .. } = self.hard_state().unwrap_or_default();
-        let (has_entries, has_mark) = (self.last() != EntryId::default(), self.snapshot_mark().is_some());
-        term == Term::default() && floor == EntryId::default() && !has_entries && !has_mark
+    /// Whether the log has had no entry, and its member has heard of none while it waited for others. It may have voted.
+    pub fn is_empty(&self) -> bool {
+        let floor = self.hard_state().unwrap_or_default().floor;
+        [self.last(), self.snapshot_mark().unwrap_or_default(), floor]
+            .iter()
+            .all(|id| *id == EntryId::default())
     }
 
-    /// Removes a log that is unused, so that another can be begun.
+    /// Removes a log that is empty, so that another can be begun.
     ///
     /// # Errors
     ///
-    /// [`WalError::LogExists`] when it is used, and those of the disk.
-    pub fn discard_unused(self) -> Result<(), WalError> {
-        if self.is_unused() { self.remove_segments() } else { Err(self.is_there()) }
+    /// [`WalError::LogExists`] when it is not, and those of the disk.
+    pub fn discard_empty(self) -> Result<(), WalError> {
+        if self.is_empty() { self.remove_segments() } else { Err(self.is_there()) }
     }
 
     /// Removes what is left of a log that never got to its beginning.
@@ -286,7 +287,7 @@ impl Recovery {
         WalError::LogExists { path: self.files.path(&name_of(first)) }
     }
 
-    /// From the last one on: interrupted, it leaves what is as unused as before.
+    /// From the last one on: interrupted, it leaves what is as empty as before.
     fn remove_segments(&self) -> Result<(), WalError> {
         self.remove_unfinished()?;
         for header in self.segments.headers.iter().rev() {

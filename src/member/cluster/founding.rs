@@ -22,7 +22,7 @@ use super::threads::{Bell, Hands, Inbox, keep_time, serve_watchers, spawn};
 use super::traffic::Counting;
 use super::waiting::Waiting;
 use crate::codec;
-use crate::entry::{Config, Contact};
+use crate::entry::{Config, Contact, EntryId};
 use crate::error::Error;
 use crate::net::{self, Endpoint, Secret, Speaker};
 use crate::raft::is_founder;
@@ -80,13 +80,14 @@ pub(super) fn open(
     start(replica, settings, cluster, Net { listener, secret, contact }, asker)
 }
 
-/// Whose directory it is, if it is anybody's. One of a founder that has taken no part in anything, and was told of nothing, is
-/// as good as an empty one to whoever founds something else now.
+/// Whose directory it is, if it is anybody's. Who the members are, only entries say: without any, a founder is to be told the same as
+/// when it began. It is as good as an empty one to whoever founds something else now, as long as it has not begun; and to whoever
+/// founds a cluster alone, which has an id of its own.
 fn known(disk: &Arc<dyn Disk>, cluster: &ClusterSettings) -> Result<Option<Identity>, Error> {
     let recovery = Recovery::scan(Arc::clone(disk))?;
     let Some(known) = recovery.identity() else { return Ok(None) };
-    let has_taken_part = recovery.hard_state().unwrap_or_default().term > Term::default();
-    if has_taken_part || !is_founder(known.member) {
+    let has_entries = recovery.last() != EntryId::default();
+    if has_entries || !is_founder(known.member) {
         return Ok(Some(known));
     }
     let not_this = |reason: &str| Error::InvalidSetting { setting: "dir", reason: reason.to_owned() };
@@ -96,17 +97,16 @@ fn known(disk: &Arc<dyn Disk>, cluster: &ClusterSettings) -> Result<Option<Ident
             "is of a founder that has taken no part yet: emptied, it joins as a new member",
         ));
     }
-    if let (identity, Founding::InDoubt(_)) = founders(cluster, &Contact::default())
-        && identity == known
-    {
+    let (identity, founding) = founders(cluster, &Contact::default());
+    let is_alone = matches!(founding, Founding::Together(_));
+    if !is_alone && identity == known {
         return Ok(Some(known));
     }
-    if !recovery.is_unused() {
-        return Err(not_this(
-            "is of a founder that waits for others of a cluster with other members, and knows that those have begun",
-        ));
+    let has_begun = recovery.hard_state().unwrap_or_default().term > Term::default();
+    if !recovery.is_empty() || has_begun && !is_alone {
+        return Err(not_this("is of a founder of a cluster with other members, which has begun"));
     }
-    recovery.discard_unused()?;
+    recovery.discard_empty()?;
     Ok(None)
 }
 

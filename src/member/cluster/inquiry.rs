@@ -94,7 +94,7 @@ impl Asker {
 
     fn ask(&self, member: MemberId) -> Result<Witness, Error> {
         let Identity { cluster, member: me } = self.identity;
-        let question = codec::encode(&JoinAsk::new(Question::HaveIBeen(cluster, me)));
+        let question = codec::encode(&JoinAsk::new(Question::HaveIBeen { cluster, me, you: member }));
         let mut heard = Witness::Unreachable;
         for address in self.founders.contacts.get(&member).map_or(&[][..], |contact| &contact.peer_addresses)
         {
@@ -148,6 +148,8 @@ impl Core {
                     self.step(Input::Heard { founder, heard });
                 }
             }
+            // Whoever takes part by now is known by that.
+            Heard::Forgotten if !self.replica.raft().is_in_doubt() => {}
             Heard::Forgotten => self.step(Input::Forgotten),
         }
         if self.replica.raft().untold().is_empty() {

@@ -25,9 +25,10 @@ use crate::raft::{Change, Denied, Granted, Request, Testimony};
 use crate::replica::Input;
 use crate::tree::Command;
 use crate::types::{ClusterId, MemberId};
+use crate::wal::Identity;
 
 /// The version of what is said here.
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 
 /// How many ticks pass before a member asks again for what it wants of the leader.
 const ASK_TICKS: u64 = 10;
@@ -47,8 +48,8 @@ pub(super) struct JoinAsk {
 pub(super) enum Question {
     /// To become a member, who is called and reached like this.
     LetMeIn(Contact),
-    /// To know whether it has been this member before.
-    HaveIBeen(ClusterId, MemberId),
+    /// To know whether it has been this member before, from that one and nobody else.
+    HaveIBeen { cluster: ClusterId, me: MemberId, you: MemberId },
 }
 
 /// What a member says to that.
@@ -62,7 +63,7 @@ pub(super) enum JoinAnswer {
     Known,
     /// Not that this member knew; it is so far itself.
     Unknown(Testimony),
-    /// Nobody like you, nor who else founded your cluster: this member is of another one.
+    /// This member is another one than you mean, or of another cluster.
     Stranger,
 }
 
@@ -107,14 +108,16 @@ impl Core {
                 refuse(asked, "a member has a name".to_owned());
             }
             Question::LetMeIn(contact) => self.hear_joiner(contact, asked),
-            Question::HaveIBeen(cluster, _) if cluster != self.replica.identity().cluster => {
+            Question::HaveIBeen { cluster, you, .. }
+                if (Identity { cluster, member: you }) != self.replica.identity() =>
+            {
                 asked.answer(codec::encode(&JoinAnswer::Stranger));
             }
             // It may have less than it has said, and knows it.
-            Question::HaveIBeen(..) if self.replica.raft().is_stopped() => {
+            Question::HaveIBeen { .. } if self.replica.raft().is_stopped() => {
                 refuse(asked, "this member takes no part any more".to_owned());
             }
-            Question::HaveIBeen(_, member) => {
+            Question::HaveIBeen { me: member, .. } => {
                 let testimony = self.replica.raft().testimony_for(member);
                 let testimony = testimony.filter(|_| !self.replica.has_lived(member));
                 let answer = testimony.map_or(JoinAnswer::Known, JoinAnswer::Unknown);
