@@ -187,9 +187,11 @@ impl Cluster {
 
     /// Somebody tells a member that is in doubt how far it is, or cannot be reached.
     pub(crate) fn testify(&mut self, member: MemberId, witness: MemberId, events: &mut Vec<Event>) {
-        let heard = match self.is_up(witness) {
-            true => Witness::Told(self.raft(witness).testimony()),
-            false => Witness::Unreachable,
+        let told = self.is_up(witness).then(|| self.raft(witness).testimony_for(member));
+        let heard = match told {
+            Some(Some(testimony)) => Witness::Told(testimony),
+            Some(None) => return self.step(member, Input::Forgotten, events),
+            None => Witness::Unreachable,
         };
         self.step(member, Input::Heard { founder: witness, heard }, events);
     }
