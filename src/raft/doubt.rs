@@ -37,8 +37,8 @@
 //!
 //! What is left: a second leader in a term, and the loss of what was acknowledged, may follow when some founders have never been given an
 //! entry nor heard of one or of a later term, whether or not they were there in the beginning; this member had an entry, or had voted, and
-//! has lost its disk; it makes a majority with them; and whoever else has entries or began that term cannot be reached. What a founder in
-//! doubt has told holds until it is out of doubt: it may have heard more since.
+//! has lost its disk; it makes a majority with them; and whoever else has entries or began that term cannot be reached. What others have told
+//! a founder in doubt counts until it is out of doubt, though they may have heard of more since.
 
 use std::collections::BTreeMap;
 

@@ -93,9 +93,7 @@ fn known(disk: &Arc<dyn Disk>, cluster: &ClusterSettings) -> Result<Option<Ident
     let not_this = |reason: &str| Error::InvalidSetting { setting: "dir", reason: reason.to_owned() };
     if !cluster.join.is_empty() {
         // It may have lost what it had, and those that it would join count on it under the id that it has here.
-        return Err(not_this(
-            "is of a founder that has taken no part yet: emptied, it joins as a new member",
-        ));
+        return Err(not_this("is of a founder that has no entries yet: emptied, it joins as a new member"));
     }
     let (identity, founding) = founders(cluster, &Contact::default());
     let is_alone = matches!(founding, Founding::Together(_));
