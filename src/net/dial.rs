@@ -153,7 +153,10 @@ fn call(shared: &Shared, peer: &Peer, lane: Lane) -> Result<(Greeted, Arc<TcpStr
             }
             match call_at(shared, peer, lane, candidate) {
                 Ok(called) => return Ok(called),
-                Err(failure) => words = format!("{address}: {failure}"),
+                Err(failure) => {
+                    peer.note(lane, &failure);
+                    words = format!("{address}: {failure}");
+                }
             }
         }
     }

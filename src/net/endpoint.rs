@@ -119,6 +119,13 @@ impl Endpoint {
         sent
     }
 
+    /// Why no session with a peer comes about though it was reached when it was called last, in words.
+    #[must_use]
+    pub fn refusal(&self, member: MemberId) -> Option<String> {
+        let peer = self.shared.peers.lock().get(&member).cloned()?;
+        peer.line(Lane::Messages).state.lock().refusal.clone()
+    }
+
     /// What has been counted, and how the peers are.
     #[must_use]
     pub fn stats(&self) -> Stats {

@@ -147,6 +147,11 @@ impl Refusal {
         Self::Busy,
     ];
 
+    /// Whether it comes up, and passes, where all is well.
+    pub(super) const fn is_passing(self) -> bool {
+        matches!(self, Self::OldSession | Self::Busy)
+    }
+
     /// The refusal with this number.
     pub(super) fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|&refusal| refusal as u8 == number)

@@ -21,6 +21,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::error::{Refusal, Unsent};
 use super::event::{Event, SessionId};
+use super::greet::Failure;
 use super::handshake::Purpose;
 use super::pen::Pen;
 use super::queue::{Class, Outgoing, Queue};
@@ -110,6 +111,8 @@ pub(super) struct LineState {
     pub(super) addresses: Vec<String>,
     /// A thread does the calling.
     pub(super) has_dialler: bool,
+    /// Why the last call came to nothing, if it was refused at either end.
+    pub(super) refusal: Option<String>,
 }
 
 impl LineState {
@@ -128,6 +131,7 @@ impl Peer {
                 was_written: false,
                 addresses: Vec::new(),
                 has_dialler: false,
+                refusal: None,
             }),
             writable: Condvar::new(),
             callable: Condvar::new(),
@@ -233,6 +237,17 @@ impl Peer {
         }
     }
 
+    /// Notes why a call came to nothing.
+    pub(super) fn note(&self, lane: Lane, failure: &Failure) {
+        let (Failure::RefusedThere(refusal) | Failure::RefusedHere(refusal)) = failure else {
+            self.line(lane).state.lock().refusal = None;
+            return;
+        };
+        if !refusal.is_passing() {
+            self.line(lane).state.lock().refusal = Some(failure.to_string());
+        }
+    }
+
     /// Makes the connection the one that counts, and tells the owner.
     pub(super) fn begin(
         &self,
@@ -260,6 +275,7 @@ impl Peer {
                 shared.counters.messages_dropped.add(state.queue.clear());
             }
             state.pen = pen;
+            state.refusal = None;
             line.writable.notify_all();
             line.callable.notify_all();
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::event::{Event, Frames};
 use super::frame::{Decoder, Encoder, Kind, Span};
-use super::greet::Greeted;
+use super::greet::{Failure, Greeted};
 use super::peer::{Lane, Peer, Session};
 use super::pen::Pen;
 use super::queue::{Class, Outgoing};
@@ -42,7 +42,8 @@ pub(super) fn run(
     let session = match peer.begin(shared, lane, greeted.boot, greeted.rank, socket, pen) {
         Ok(session) => session,
         Err(refusal) => {
-            // The other connection of the pair has come up in the meantime.
+            // Mostly since the other connection of the pair has come up in the meantime.
+            peer.note(lane, &Failure::RefusedHere(refusal));
             shared.counters.say(format!("member {}: {refusal}", peer.member));
             return false;
         }

@@ -112,6 +112,21 @@ fn only_a_newer_session_takes_the_place_of_another() {
     assert_eq!(told, [(Some(Refusal::OldSession), 2), (Some(Refusal::OldBoot), 1)]);
 }
 
+#[test]
+fn whoever_calls_says_why_nothing_comes_of_it() {
+    let called = Member::start_as(speaker(2, 1), None, settings());
+    let newer = Member::start_as(speaker(1, 8), None, settings());
+    newer.peers(&[(2, called.address())]);
+    newer.connected(2);
+    let older = Member::start_as(speaker(1, 7), None, settings());
+    older.peers(&[(2, called.address())]);
+    let refusal = || older.endpoint.refusal(id(2));
+    wait_until("it is told", || refusal().as_deref() == Some("refused there: an earlier life of the member"));
+    drop(called);
+    wait_until("nobody is there to refuse it", || refusal().is_none());
+    assert_eq!(newer.endpoint.refusal(id(2)), None);
+}
+
 /// The writer of a connection that was replaced in this very moment must not take what its successor writes with.
 #[test]
 fn each_connection_is_written_to_though_its_forerunner_is_about_to_ping() {

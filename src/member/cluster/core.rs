@@ -440,16 +440,17 @@ impl Core {
         let raft = self.replica.raft();
         let me = self.replica.identity().member;
         let others = raft.config().members().filter(|member| *member != me);
-        others
-            .map(|member| PeerFacts {
+        let facts_of = |member| {
+            let (is_connected, matched) = (self.sessions.contains_key(&member), raft.matched(member));
+            PeerFacts {
                 member,
-                is_connected: self.sessions.contains_key(&member),
-                matched: raft.matched(member),
-                lags: raft
-                    .matched(member)
-                    .is_some_and(|matched| raft.last().index.get() > matched.get() + LAG_MAX),
-            })
-            .collect()
+                is_connected,
+                refusal: if is_connected { None } else { self.endpoint.refusal(member) },
+                matched,
+                lags: matched.is_some_and(|matched| raft.last().index.get() > matched.get() + LAG_MAX),
+            }
+        };
+        others.map(facts_of).collect()
     }
 
     /// Whether there is no reason to go on.

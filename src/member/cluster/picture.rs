@@ -68,7 +68,11 @@ impl Head {
             None => {}
         }
         for peer in self.peers.iter().filter(|peer| !peer.is_connected) {
-            problems.push(format!("member {} is not within reach", self.name_of(peer.member)));
+            let name = self.name_of(peer.member);
+            problems.push(match &peer.refusal {
+                Some(refusal) => format!("member {name} is there, but no connection comes about: {refusal}"),
+                None => format!("member {name} is not within reach"),
+            });
         }
         for peer in self.peers.iter().filter(|peer| peer.is_connected && peer.lags) {
             problems.push(format!("member {} lags behind, and is catching up", self.name_of(peer.member)));
@@ -97,6 +101,8 @@ pub(crate) struct PeerFacts {
     pub(crate) member: MemberId,
     /// Whether a connection stands.
     pub(crate) is_connected: bool,
+    /// Why none comes about though it can be reached, in words.
+    pub(crate) refusal: Option<String>,
     /// Up to where its log is known to be durable; only the leader knows.
     pub(crate) matched: Option<LogIndex>,
     /// It lacks so much that it is worth a word.
