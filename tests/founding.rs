@@ -151,3 +151,47 @@ fn what_a_founder_was_told_binds_it_to_its_cluster() {
     let late = open(0);
     wait_until("the others have told again", || late.cluster().unwrap().waits_for() == ["n5"]);
 }
+
+#[test]
+fn one_that_was_emptied_is_heard_by_those_who_knew_its_earlier_lives() {
+    let (directories, peers) = ([(); 3].map(|()| directory()), founders(3));
+    let open = |n: usize| founder(directories[n].path(), &peers, n).open().unwrap();
+    let (first, second) = (open(0), open(1));
+    wait_until("two of three begin", || first.set("/a", "1").is_ok());
+    drop(first);
+    let reaches_third = || {
+        let members = second.cluster().unwrap().members();
+        members.iter().any(|member| member.name == "n3" && member.is_reachable)
+    };
+    for _ in 0..6 {
+        let third = open(2);
+        wait_until("the second hears the third", reaches_third);
+        drop(third);
+        wait_until("the third is gone", || !reaches_third());
+        std::fs::remove_dir_all(directories[2].path()).unwrap();
+    }
+    let third = open(2);
+    let first = open(0);
+    wait_until("the third takes part", || third.cluster().unwrap().waits_for().is_empty());
+    drop(first);
+    wait_until("two of three are enough", || second.set("/a", "2").is_ok());
+}
+
+#[test]
+fn founders_who_do_not_understand_each_other_say_why() {
+    let (directories, peers) = ([(); 3].map(|()| directory()), founders(3));
+    let open =
+        |n: usize, secret: &str| founder(directories[n].path(), &peers, n).secret(secret).open().unwrap();
+    let stores = [
+        open(0, "a secret of them all"),
+        open(1, "a secret of them all"),
+        open(2, "another one, by mistake"),
+    ];
+    let says = |n: usize, peer: usize| {
+        let word = format!("member n{peer} is there, but no connection comes about: refused ");
+        let problems = stores[n].status().problems;
+        problems.iter().any(|problem| problem.starts_with(&word) && problem.ends_with("the secrets differ"))
+    };
+    wait_until("all say with whom and why", || says(0, 3) && says(1, 3) && says(2, 1) && says(2, 2));
+    assert!(!says(0, 2) && !says(1, 1), "these do");
+}

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 #[cfg(feature = "cluster")]
 use crate::replica::Moment;
+#[cfg(feature = "cluster")]
+use crate::types::BootId;
 use crate::types::Timestamp;
 
 /// As far ahead as anybody waits: a thousand years.
@@ -43,6 +45,13 @@ impl Clock {
     fn wall() -> Timestamp {
         let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
         Timestamp::default().after(wall)
+    }
+
+    /// What the lives of a member are counted from when it has nothing: the nanoseconds of the wall clock. A life is longer than what
+    /// it adds to its number, so one that follows the loss of a disk is greater than those before.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn lives_from() -> BootId {
+        BootId::new(Self::wall().get().saturating_mul(1_000_000))
     }
 
     /// What both clocks show.

@@ -104,6 +104,10 @@ use crate::types::{BootId, LogIndex, MemberId, Term, Timestamp};
 /// No counter that was counted up from 0 gets here: whoever says so is not to be believed.
 const FAR: u64 = u64::MAX / 2;
 
+/// By so much at most the number of a life is greater than that of the one before. Owners that count the first from the nanoseconds of a
+/// clock have those of a lost disk behind them after a millisecond for each.
+const LIFE_STEP_MAX: u32 = 1 << 20;
+
 /// The core of one member.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Raft {
@@ -185,7 +189,7 @@ impl Raft {
         let mut random = Random::new(seed);
         // A random step: a member whose disk was put back from an old copy hardly ever gets the number of a life that
         // others have heard from.
-        let step = 1 + u64::from(random.between(0, u32::MAX - 1));
+        let step = 1 + u64::from(random.between(0, LIFE_STEP_MAX - 1));
         hard_state.boot = BootId::new(hard_state.boot.get().saturating_add(step));
         let mut configs = Configs::new(configs);
         let committed = committed.max(applied.index).min(last.index);

@@ -46,7 +46,7 @@ use crate::entry::{Entry, EntryId};
 use crate::event::Change;
 use crate::raft::{self, Denied, Envelope, Granted, Raft, Refusal, Request, Stop};
 use crate::tree::Refused;
-use crate::types::{MemberId, Timestamp};
+use crate::types::{BootId, MemberId, Timestamp};
 use crate::wal::{Disk, Identity, Wal, WalError, WalSettings};
 #[cfg(feature = "cluster")]
 use crate::wal::{SnapshotHeader, SnapshotKind};
@@ -67,6 +67,9 @@ pub struct Settings {
     pub log_bytes: u64,
     /// And when so many entries were applied since the last. Default: 1,000,000.
     pub log_entries: u64,
+    /// What the lives of a member without a log are counted from. Peers turn away all lives but the newest that they know of, so this is
+    /// to be more than an earlier life can have had, whose disk was lost. Default: 0.
+    pub lives_from: BootId,
 }
 
 impl Default for Settings {
@@ -77,6 +80,7 @@ impl Default for Settings {
             history: HistoryLimits::default(),
             log_bytes: 64 << 20,
             log_entries: 1_000_000,
+            lives_from: BootId::new(0),
         }
     }
 }

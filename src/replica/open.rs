@@ -11,7 +11,7 @@ use super::snapshots::Snapshots;
 use super::state::{Replicated, State};
 use super::writes::Writes;
 use super::{Replica, Settings};
-use crate::entry::{Config, EntryId};
+use crate::entry::{Config, EntryId, HardState};
 use crate::raft::{Known, Raft};
 use crate::session::Sessions;
 use crate::tree::Tree;
@@ -159,7 +159,8 @@ fn recover(
         ReplayError::Log(error) => error,
         ReplayError::Receiver(never) => match never {},
     })?;
-    known.hard_state = recovery.hard_state().unwrap_or_default();
+    let first_life = HardState { boot: settings.lives_from, ..HardState::default() };
+    known.hard_state = recovery.hard_state().unwrap_or(first_life);
     if let Some(what) = known.contradiction() {
         return Err(WalError::damaged(disk.path(""), 0_u64, what));
     }

@@ -1,6 +1,7 @@
 //! How the replicas of a world are set, and their members called.
 
 use spinney::MemberId;
+use spinney::internals::BootId;
 use spinney::internals::entry::Contact;
 use spinney::internals::raft;
 use spinney::internals::replica::{HistoryLimits, Settings};
@@ -67,6 +68,7 @@ pub(super) fn of(plan: &Plan) -> Settings {
         },
         log_bytes: if short { 16 << 10 } else { 256 << 10 },
         log_entries: if short { pick(&[3, 20, 100], 50) } else { 10_000 },
+        lives_from: BootId::default(),
     }
 }
 

@@ -221,6 +221,7 @@ fn replica_settings(settings: &Settings, cluster: &ClusterSettings) -> replica::
         wal: WalSettings { segment_bytes: settings.segment_bytes, salt_seed: random() },
         history: settings.history,
         log_bytes: settings.log_bytes,
+        lives_from: Clock::lives_from(),
         ..replica::Settings::default()
     }
 }
