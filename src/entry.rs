@@ -96,9 +96,25 @@ pub struct HardState {
     pub vote: Option<MemberId>,
     /// The newest of its lives.
     pub boot: BootId,
-    /// It votes for no log that is less than this: so much it may have had before its disk was lost. See
-    /// [`Testimony`](crate::raft::Testimony).
-    pub floor: EntryId,
+    /// How far it may have been before its disk was lost. It votes for no log that is less.
+    pub floor: Testimony,
+}
+
+/// How far a member is, or has been: what one that may have lost its disk hears from the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Testimony {
+    /// The newest term that it has been in.
+    pub term: Term,
+    /// The last entry that it has, or has had.
+    pub last: EntryId,
+}
+
+impl Testimony {
+    /// The more of both.
+    #[must_use]
+    pub fn or_more(self, other: Self) -> Self {
+        Self { term: self.term.max(other.term), last: self.last.max(other.last) }
+    }
 }
 
 /// What is written to the log in one record and made durable by one sync, applied in the order of the fields.

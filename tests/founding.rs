@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use spinney::internals::entry::{HardState, WriteSet};
 use spinney::internals::wal::{FileDisk, Recovery, Wal, WalSettings};
 use spinney::{Builder, ClusterId, Error, Identity, MemberId, Store, Term};
 use support::places::founders;
+use support::proxy::Proxy;
 use support::{directory, wait_until};
 
 type Peers = [(String, String)];
@@ -194,4 +196,42 @@ fn founders_who_do_not_understand_each_other_say_why() {
     };
     wait_until("all say with whom and why", || says(0, 3) && says(1, 3) && says(2, 1) && says(2, 2));
     assert!(!says(0, 2) && !says(1, 1), "these do");
+}
+
+#[test]
+fn one_that_was_there_is_waited_for_for_a_while_only() {
+    let (directories, peers) = ([(); 3].map(|()| directory()), founders(3));
+    let open = |n: usize| founder(directories[n].path(), &peers, n).open().unwrap();
+    let third = founder(directories[2].path(), &peers, 2).secret("another one, by mistake").open().unwrap();
+    let first = open(0);
+    let waits_for = || first.cluster().unwrap().waits_for();
+    drop(third);
+    let second = open(1);
+    wait_until("the second has told", || waits_for() == ["n3"]);
+    assert!(second.set("/a", "1").is_err(), "the third may be about to come back");
+    wait_until("the first waits no more", || second.set("/a", "1").is_ok());
+}
+
+#[test]
+fn one_that_is_taken_for_another_does_not_speak_for_it() {
+    let (directories, mut peers) = ([(); 3].map(|()| directory()), founders(3));
+    let places: Vec<SocketAddr> = peers.iter().map(|(_, address)| address.parse().unwrap()).collect();
+    let proxy = Proxy::start(places[2]);
+    peers[2].1 = proxy.address().to_string();
+    let open =
+        |n: usize| founder(directories[n].path(), &peers, n).listen(places[n].to_string()).open().unwrap();
+    let (second, third) = (open(1), open(2));
+    wait_until("two of three begin", || second.set("/a", "1").is_ok());
+    drop(third);
+
+    // Whoever calls the third reaches the second.
+    proxy.retarget(places[1]);
+    let first = open(0);
+    let waits_for = || first.cluster().unwrap().waits_for();
+    wait_until("the second has told", || waits_for() == ["n3"]);
+    assert!(second.set("/a", "2").is_err(), "the first does not know what it may have told the third");
+    proxy.retarget(places[2]);
+    let _third = open(2);
+    wait_until("the third has told", || waits_for().is_empty());
+    wait_until("all are there", || second.set("/a", "2").is_ok());
 }

@@ -11,7 +11,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use spinney::internals::BootId;
 use spinney::internals::codec::{decode, encode};
-use spinney::internals::entry::{Config, Contact, Entry, EntryId, HardState, Payload, Session, WriteSet};
+use spinney::internals::entry::{
+    Config, Contact, Entry, EntryId, HardState, Payload, Session, Testimony, WriteSet,
+};
 use spinney::internals::session::Sessions;
 use spinney::internals::tree::{
     Check, Command, Condition, CreateInOrder, Delete, Expect, NodeImages, Operation, Put, PutMode,
@@ -87,8 +89,9 @@ fn write_sets() {
         entry(None, Payload::Command(b"command".as_slice().into())),
         entry(Some(session), Payload::Command(b"command".as_slice().into())),
     ];
+    let floor = Testimony { term: Term::new(3), last: id };
     let hard_state =
-        Some(HardState { term: Term::new(2), vote: Some(MemberId::new(1)), boot: BootId::new(7), floor: id });
+        Some(HardState { term: Term::new(2), vote: Some(MemberId::new(1)), boot: BootId::new(7), floor });
     let write = WriteSet {
         hard_state,
         truncate_from: Some(LogIndex::new(9)),
@@ -98,7 +101,7 @@ fn write_sets() {
     };
     pinned(
         &write,
-        "010201010702fbe80301090402fbe803fd0068e5cf8b010000000002fbe803fd0068e5cf8b01000000010101010201fd00000000010000000101026e310103613a310103623a3202fbe803fd0068e5cf8b010000000207636f6d6d616e6402fbe803fd0068e5cf8b0100000103fb2c01050207636f6d6d616e640102fbe803fbe703",
+        "01020101070302fbe80301090402fbe803fd0068e5cf8b010000000002fbe803fd0068e5cf8b01000000010101010201fd00000000010000000101026e310103613a310103623a3202fbe803fd0068e5cf8b010000000207636f6d6d616e6402fbe803fd0068e5cf8b0100000103fb2c01050207636f6d6d616e640102fbe803fbe703",
     );
     pinned(&WriteSet::default(), "0000000000");
 }

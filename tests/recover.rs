@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use spinney::internals::entry::{EntryId, HardState, WriteSet};
+use spinney::internals::entry::{EntryId, HardState, Testimony, WriteSet};
 use spinney::internals::net::Refusal;
 use spinney::internals::net::wire::{Challenge, GREETING_BYTES, Hello, Purpose};
 use spinney::internals::wal::{Disk, Recovery, SimulatedDisk, WalSettings};
@@ -189,8 +189,10 @@ fn a_survivor_that_did_not_get_back_what_it_had_acknowledged_says_so() {
     let hard_state = recovery.hard_state().unwrap();
     let last = recovery.last();
     let mut wal = recovery.into_wal(WalSettings { segment_bytes: 64 << 10, salt_seed: 1 }).unwrap();
-    let with_floor =
-        |floor| WriteSet { hard_state: Some(HardState { floor, ..hard_state }), ..WriteSet::default() };
+    let with_floor = |last| {
+        let floor = Testimony { last, ..hard_state.floor };
+        WriteSet { hard_state: Some(HardState { floor, ..hard_state }), ..WriteSet::default() }
+    };
     wal.append(&with_floor(last)).unwrap();
     wal.sync().unwrap();
     assert!(!survivor_on(Arc::new(disk.copy())).unwrap().is_incomplete, "it has all that it had");

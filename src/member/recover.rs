@@ -16,7 +16,7 @@ use super::Settings;
 use super::backup::Facts;
 use super::open::{Recovered, random, random_cluster, recover};
 use crate::codec;
-use crate::entry::{Config, EntryId, HardState};
+use crate::entry::{Config, EntryId, HardState, Testimony};
 use crate::error::Error;
 use crate::replica::content::{Content, Meta};
 use crate::session::Sessions;
@@ -78,7 +78,7 @@ impl Survivor {
 
     /// Whether the others may have had more than this member: its disk was lost before, and it never got back all of that.
     pub(crate) fn may_lack_more(&self) -> bool {
-        self.hard_state.floor > self.last
+        self.hard_state.floor.last > self.last
     }
 
     /// Has the directory be that of a cluster of one with an id of its own, with an index that is ahead by `jump`.
@@ -104,7 +104,7 @@ impl Survivor {
         let files = tree.file_count();
         let content = Content { meta, root: tree.root().clone(), files, history: Vec::new(), sessions };
         wal::save_snapshot(&disk, &header, |writer| content.write(writer, &AtomicBool::new(false)))?;
-        let hard_state = HardState { term, vote: None, floor: EntryId::default(), ..hard_state };
+        let hard_state = HardState { term, vote: None, floor: Testimony::default(), ..hard_state };
         recovery.into_successor(random(), identity, hard_state, last)?.close()?;
         for old in wal::snapshots(&disk)?.into_iter().filter(|index| *index != last.index) {
             wal::remove_snapshot(&disk, old)?;

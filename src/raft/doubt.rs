@@ -3,14 +3,15 @@
 //! With an empty disk, one that starts for the first time looks like one whose disk was lost. The latter may have voted, and may
 //! have said that entries are durable: others count on that, and it knows nothing of it any more. Were it to vote again, it could
 //! help to elect somebody who has less than was acknowledged. So a founder with nothing is *in doubt*, and takes no part: it
-//! hears nobody, votes for nobody, and does not stand. Its owner asks the other founders how far they are (a [`Testimony`]), and it
+//! hears nobody, votes for nobody, and does not stand. Its owner asks the other founders how far they are (a [`Testimony`]), all of them, again and again, and it
 //! is out of doubt in one of two ways:
 //!
 //! - **All have told.** It goes on as one who has been in the newest of their terms and has voted there
 //!   for itself, and who has had the newest of their logs: it votes for nobody whose log is less ([`HardState::floor`]), and
 //!   does not stand before it has as much.
-//! - **They begin.** So many have told that with this member they are a majority; none of these has, has had or has ever been told of
-//!   an entry, or has been in a term after the first; and the others cannot be reached. Else a cluster could begin only once all its
+//! - **They begin.** When they were asked last, so many told that with this member they are a majority, and the others could not be
+//!   reached; and nobody who has ever told, nor this member, has, has had or has ever been told of an entry, or has been in, or been
+//!   told of, a term after the first. Else a cluster could begin only once all its
 //!   founders are there. They begin in the first term, as if each had voted for itself there: so a founder that is started
 //!   again knows that it is not new.
 //!
@@ -23,49 +24,34 @@
 //! this member is as bound as if its disk were there: it follows no older leader, and helps to elect nobody who lacks what it may
 //! have had. Members that joined later are not asked, and may have been given its word: as voters, or as learners whose promotion
 //! nobody else knows of any more. So whoever knows of one of them, or that this member was removed, gives no testimony, and it is to join as
-//! a new member. One refusal is enough: a founder that lags behind may not know. `tests/raft_exhaustive.rs` and the simulator lose disks in the middle of everything.
+//! a new member. One refusal is enough: a founder that lags behind may not know. `tests/raft_exhaustive.rs` and the simulator lose disks
+//! in the middle of everything.
 //!
 //! The second takes the word of those who have nothing, those who are in doubt themselves among them. So it is made hard to get wrong:
 //!
-//! - What a founder in doubt is told of is its floor from then on, durably, and part of its own testimony: it is not forgotten when
-//!   it starts again, nor when whoever told loses its disk.
+//! - What a founder in doubt is told of, terms as well as entries, is its floor from then on, durably, and part of its own testimony: it
+//!   is not forgotten when it starts again, nor when whoever told loses its disk.
 //! - Whoever has been in a later term may have voted for a leader whose entries it never got.
 //! - Whoever is there and does not tell how far it is, because it is too slow, or has stopped since its disk failed, is not out of
-//!   reach: it may have what is missing.
+//!   reach: it may have what is missing. Nor is whoever was there a moment ago.
+//! - Whoever told that it has nothing, and cannot be reached any more, is not counted: it may have heard of more since.
 //! - Whoever is out of doubt takes part once that is durable, and not before. So when somebody stands in a later term, those that
 //!   made it stand are in doubt no more, whatever power is lost, and need not wait for those who never came.
 //!
 //! What is left: a second leader in a term, and the loss of what was acknowledged, may follow when some founders have never been given an
 //! entry nor heard of one or of a later term, whether or not they were there in the beginning; this member had an entry, or had voted, and
-//! has lost its disk; it makes a majority with them; and whoever else has entries or began that term cannot be reached. What others have told
-//! a founder in doubt counts until it is out of doubt, though they may have heard of more since.
+//! has lost its disk; it makes a majority with them; and whoever else has entries or began that term cannot be reached.
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
-use super::{FAR, Output, Raft, is_founder};
-use crate::entry::{Config, EntryId, HardState};
+use super::{FAR, Output, Raft, Stop, is_founder};
+use crate::entry::{Config, EntryId, HardState, Testimony};
 use crate::types::{MemberId, Term};
 
 /// The term that a cluster begins in.
 const FIRST: Term = Term::new(1);
 
-/// How far a member is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Testimony {
-    /// The newest term that it has been in.
-    pub term: Term,
-    /// The last entry that it has, or has had, or has been told of while it was in doubt.
-    pub last: EntryId,
-}
-
 impl Testimony {
-    /// The more of both.
-    fn or_more(self, other: Self) -> Self {
-        Self { term: self.term.max(other.term), last: self.last.max(other.last) }
-    }
-
     /// Whether nothing has happened yet, as far as whoever says this knows.
     fn is_of_the_beginning(self) -> bool {
         self.term <= FIRST && self.last == EntryId::default()
@@ -85,15 +71,25 @@ pub enum Witness {
     Told(Testimony),
     /// It is there, and does not tell.
     Silent,
-    /// It cannot be reached.
+    /// It cannot be reached, and could not for a while.
     Unreachable,
+    /// It has none to give: see [`Raft::testimony_for`].
+    Disowned,
+}
+
+/// What one of the others has said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Word {
+    /// The most that it has ever told.
+    most: Option<Testimony>,
+    /// What came of asking it last; nothing of one that was not asked yet.
+    last: Option<Witness>,
 }
 
 /// What a founder in doubt knows of the others.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Inquiry {
-    /// What came of asking each; nothing of those that were not asked yet.
-    witnesses: BTreeMap<MemberId, Option<Witness>>,
+    words: BTreeMap<MemberId, Word>,
     majority: usize,
     /// The write-set with which the member is out of doubt, once it is durable.
     end: Option<u64>,
@@ -103,39 +99,36 @@ impl Inquiry {
     /// The inquiry of `member`, one of the voters of `config`.
     pub(super) fn new(config: &Config, member: MemberId) -> Self {
         let others = config.voters.iter().filter(|&&founder| founder != member);
-        let witnesses = others.map(|&founder| (founder, None)).collect();
-        Self { witnesses, majority: config.voters.len() / 2 + 1, end: None }
+        let words = others.map(|&founder| (founder, Word::default())).collect();
+        Self { words, majority: config.voters.len() / 2 + 1, end: None }
     }
 
-    /// A founder was asked. What it has told holds, and whoever was there may still be.
+    /// A founder was asked.
     fn hear(&mut self, founder: MemberId, heard: Witness) {
-        let Some(known) = self.witnesses.get_mut(&founder) else { return };
-        *known = match (*known, heard) {
-            (Some(Witness::Told(before)), Witness::Told(now)) => Some(Witness::Told(before.or_more(now))),
-            (Some(told @ Witness::Told(_)), _) => Some(told),
-            (Some(Witness::Silent), Witness::Unreachable) => Some(Witness::Silent),
-            (_, heard) => Some(heard),
-        };
+        let Some(word) = self.words.get_mut(&founder) else { return };
+        word.last = Some(heard);
+        if let Witness::Told(testimony) = heard {
+            word.most = Some(word.most.unwrap_or_default().or_more(testimony));
+        }
     }
 
     /// What the member is to go on from, once it is out of doubt; `own` is what it says of itself.
     fn verdict(&self, own: Testimony) -> Option<Testimony> {
-        let told: Vec<Testimony> = self.told().collect();
-        let have_all_told = told.len() == self.witnesses.len();
-        let is_rest_out_of_reach = self
-            .witnesses
-            .values()
-            .all(|heard| matches!(heard, Some(Witness::Told(_) | Witness::Unreachable)));
-        let is_beginning = told.iter().chain([&own]).all(|testimony| testimony.is_of_the_beginning());
-        let begins = told.len() + 1 >= self.majority && is_rest_out_of_reach && is_beginning;
-        (have_all_told || begins).then(|| told.into_iter().fold(own, Testimony::or_more))
+        let words = || self.words.values();
+        let have_all_told = words().all(|word| word.most.is_some());
+        let most = self.most().or_more(own);
+        let telling = words().filter(|word| matches!(word.last, Some(Witness::Told(_)))).count();
+        let out_of_reach = words().filter(|word| word.last == Some(Witness::Unreachable)).count();
+        let begins = telling + 1 >= self.majority
+            && telling + out_of_reach == self.words.len()
+            && most.is_of_the_beginning();
+        (have_all_told || begins).then_some(most)
     }
 
-    fn told(&self) -> impl Iterator<Item = Testimony> + '_ {
-        self.witnesses.values().filter_map(|heard| match heard {
-            Some(Witness::Told(testimony)) => Some(*testimony),
-            _ => None,
-        })
+    /// The most of what was told.
+    fn most(&self) -> Testimony {
+        let told = self.words.values().filter_map(|word| word.most);
+        told.fold(Testimony::default(), Testimony::or_more)
     }
 }
 
@@ -146,13 +139,22 @@ impl Raft {
         self.inquiry.is_some()
     }
 
-    /// The founders that have not told this one, which is in doubt, how far they are: its owner is to ask them, again and again.
+    /// The founders that this one, which is in doubt, is to ask how far they are, again and again until there are none.
+    #[must_use]
+    pub fn witnesses(&self) -> Vec<MemberId> {
+        self.words().map(|(founder, _)| founder).collect()
+    }
+
+    /// Those of them that have never told.
     #[must_use]
     pub fn untold(&self) -> Vec<MemberId> {
+        self.words().filter(|(_, word)| word.most.is_none()).map(|(founder, _)| founder).collect()
+    }
+
+    /// What the others have said, as long as that is of interest.
+    fn words(&self) -> impl Iterator<Item = (MemberId, Word)> + '_ {
         let inquiry = self.inquiry.iter().filter(|inquiry| inquiry.end.is_none());
-        let witnesses = inquiry.flat_map(|inquiry| &inquiry.witnesses);
-        let untold = witnesses.filter(|(_, heard)| !matches!(heard, Some(Witness::Told(_))));
-        untold.map(|(founder, _)| *founder).collect()
+        inquiry.flat_map(|inquiry| &inquiry.words).map(|(founder, word)| (*founder, *word))
     }
 
     /// How far this member is, for `founder`, which is in doubt. None when that can only come as a new member: it was
@@ -168,8 +170,7 @@ impl Raft {
     #[must_use]
     pub fn testimony(&self) -> Testimony {
         let HardState { term, floor, .. } = self.hard_state;
-        // Whoever is in doubt has been in no term, and has heard of one.
-        Testimony { term: term.max(floor.term), last: self.log.last().max(floor) }
+        Testimony { term, last: self.log.last() }.or_more(floor)
     }
 
     /// A founder was asked how far it is.
@@ -177,12 +178,13 @@ impl Raft {
         let Some(inquiry) = self.inquiry.as_mut().filter(|inquiry| inquiry.end.is_none()) else { return };
         let heard = match heard {
             Witness::Told(testimony) if !testimony.is_possible() => Witness::Silent,
+            Witness::Disowned => return self.stop(Some(Stop::LostData), outputs),
             heard => heard,
         };
         inquiry.hear(founder, heard);
-        let newest = inquiry.told().map(|testimony| testimony.last).max().unwrap_or_default();
-        if newest > self.hard_state.floor {
-            self.hard_state.floor = newest;
+        let floor = self.hard_state.floor.or_more(inquiry.most());
+        if floor != self.hard_state.floor {
+            self.hard_state.floor = floor;
             self.is_unwritten = true;
         }
         if let Some(testimony) = self.inquiry.as_ref().and_then(|inquiry| inquiry.verdict(self.testimony())) {
@@ -195,7 +197,7 @@ impl Raft {
         // From the first term on: whoever has been in one is never in doubt again.
         self.become_follower(testimony.term.max(FIRST), None);
         self.hard_state.vote = Some(self.id);
-        self.hard_state.floor = testimony.last;
+        self.hard_state.floor = testimony;
         self.is_unwritten = true;
         if !testimony.is_of_the_beginning() {
             // It may have promised a leader to vote for nobody else for a while.
@@ -274,12 +276,28 @@ mod tests {
         assert_eq!(verdict(&[HAS_NOTHING, Some(Silent)]), None);
         let mut inquiry = Inquiry::new(&founders(3), MemberId::new(1));
         let (m2, m3) = (MemberId::new(2), MemberId::new(3));
-        let heard = [(m2, Told(NOTHING)), (m3, Silent), (m3, Unreachable)];
-        heard.into_iter().for_each(|(who, heard)| inquiry.hear(who, heard));
-        assert_eq!(inquiry.verdict(NOTHING), None, "it was there a moment ago");
-        inquiry.hear(m3, Told(testimony(2, (2, 2))));
-        inquiry.hear(m3, Unreachable);
-        assert_eq!(inquiry.verdict(NOTHING), Some(testimony(2, (2, 2))), "what it has told holds");
+        let mut hear = |who, heard| {
+            inquiry.hear(who, heard);
+            inquiry.verdict(NOTHING)
+        };
+        assert_eq!(hear(m2, Told(NOTHING)), None);
+        assert_eq!(hear(m2, Unreachable), None);
+        assert_eq!(hear(m3, Unreachable), None, "m2 may have heard of more since, and is no majority");
+        assert_eq!(
+            hear(m3, Told(testimony(2, (2, 2)))),
+            Some(testimony(2, (2, 2))),
+            "for all what was told holds"
+        );
+    }
+
+    #[test]
+    fn what_was_told_once_is_not_of_the_beginning_whoever_tells_nothing_now() {
+        let mut inquiry = Inquiry::new(&founders(4), MemberId::new(1));
+        let heard = [Told(testimony(2, (0, 0))), Told(NOTHING)];
+        heard.into_iter().for_each(|heard| inquiry.hear(MemberId::new(2), heard));
+        inquiry.hear(MemberId::new(3), Told(NOTHING));
+        inquiry.hear(MemberId::new(4), Unreachable);
+        assert_eq!(inquiry.verdict(NOTHING), None);
     }
 
     #[test]

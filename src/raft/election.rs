@@ -143,7 +143,7 @@ impl Raft {
     /// Whether this member may be elected at all: not when it is a learner, or was removed, nor when its disk stalls and
     /// it could not vote for itself, nor while it has less than it may have had before.
     fn may_stand(&self) -> bool {
-        let is_whole = !self.is_in_doubt() && self.log.last() >= self.hard_state.floor;
+        let is_whole = !self.is_in_doubt() && self.log.last() >= self.hard_state.floor.last;
         let is_quick = self.writes.age() <= self.settings.election_ticks_max;
         !self.is_stopped && self.is_elector() && is_whole && is_quick
     }
@@ -151,7 +151,7 @@ impl Raft {
     /// Whether a log that ends with `last`, with which somebody stands, is as new as the one that this member has, or may have had.
     fn accepts_log(&mut self, last: EntryId) -> bool {
         self.election.is_wanted |= last < self.log.last() && !matches!(self.state, State::Leader(_));
-        last >= self.log.last().max(self.hard_state.floor)
+        last >= self.log.last().max(self.hard_state.floor.last)
     }
 
     /// Whether this member is a voter, or was one before a change that is not committed: until then it may be the only one

@@ -72,14 +72,14 @@ pub enum Input {
     Persisted(u64),
     /// The disk refused: what was not durable may never be. This member leads no more, and votes for nobody.
     PersistFailed,
-    /// Another founder was asked how far it is, since this one is in doubt: see [`Raft::untold`](super::Raft::untold).
+    /// Another founder was asked how far it is, since this one is in doubt: see [`Raft::witnesses`](super::Raft::witnesses).
     Heard {
         /// Who was asked.
         founder: MemberId,
         /// What came of it.
         heard: Witness,
     },
-    /// Somebody remembers another life of this member, which has nothing of it.
+    /// The log tells of a later life of this member, which has nothing of it.
     Forgotten,
     /// What [`Output::Load`] asked for: entries from `first` on, at least one, as the log has them.
     Loaded {
@@ -305,7 +305,7 @@ impl Known {
         Self { configs: [(LogIndex::default(), config)].into(), ..Self::default() }
     }
 
-    /// The same of one that may have founded it before, and lost all that it had: see [`Testimony`](super::Testimony).
+    /// The same of one that may have founded it before, and lost all that it had: see [`Testimony`](crate::entry::Testimony).
     #[must_use]
     pub fn dubious_founder(config: Config) -> Self {
         Self { is_dubious: true, ..Self::founder(config) }

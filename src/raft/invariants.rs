@@ -119,7 +119,7 @@ impl Before {
         let was = self.hard_state;
         assert!(term >= was.term, "the term goes back");
         assert!(boot == was.boot, "a life has one number");
-        assert!(floor >= was.floor, "the floor goes down");
+        assert!(floor == floor.or_more(was.floor), "the floor goes down");
         let is_same = term == was.term && was.vote.is_some();
         assert!(!is_same || vote == was.vote, "the vote changes within a term");
         assert!(raft.committed >= self.committed, "committed goes back");

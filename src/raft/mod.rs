@@ -83,7 +83,7 @@ mod tests;
 pub use commit::is_founder;
 use configs::Configs;
 use doubt::Inquiry;
-pub use doubt::{Testimony, Witness};
+pub use doubt::Witness;
 use election::Election;
 pub use interface::{Input, Known, Output, Refusal, Role, Stop};
 use leader::Leader;

@@ -110,7 +110,7 @@ impl Raft {
     /// The leader tells this member to stand.
     pub(super) fn take_over(&mut self, last: EntryId, outputs: &mut Vec<Output>) {
         // A message that comes late may be for a log that it did not get, or for a voter that it is no more.
-        let is_prepared = self.log.last() >= last.max(self.hard_state.floor)
+        let is_prepared = self.log.last() >= last.max(self.hard_state.floor.last)
             && self.configs.current().voters.contains(&self.id);
         if is_prepared {
             self.stand(true, outputs);

@@ -119,15 +119,13 @@ pub enum Input {
         /// What is wanted.
         request: Request,
     },
-    /// Another founder was asked how far it is, since this one is in doubt: see [`Raft::untold`](raft::Raft::untold).
+    /// Another founder was asked how far it is, since this one is in doubt: see [`Raft::witnesses`](raft::Raft::witnesses).
     Heard {
         /// Who was asked.
         founder: MemberId,
         /// What came of it.
         heard: raft::Witness,
     },
-    /// Somebody remembers another life of this member, which has nothing of it.
-    Forgotten,
     /// A [`SyncJob`] has ended.
     Synced(Result<u64, WalError>),
     /// A [`Job`] has ended.

@@ -25,7 +25,7 @@ pub enum Founding {
     /// These members found it together; each of them is told the same. One that has nothing is new.
     Together(Config),
     /// The same, but one that has nothing may be one that has lost it: until it has heard from the others it takes
-    /// no part. See [`Testimony`](crate::raft::Testimony).
+    /// no part. See [`Testimony`](crate::entry::Testimony).
     InDoubt(Config),
     /// It is there already, and this member was added to it.
     Joining,

@@ -38,7 +38,6 @@ impl Replica {
             Input::Heard { founder, heard } => {
                 self.step_raft(now, raft::Input::Heard { founder, heard }, outputs);
             }
-            Input::Forgotten => self.step_raft(now, raft::Input::Forgotten, outputs),
             Input::Synced(Ok(sequence)) => self.synced(now, sequence, outputs),
             Input::Synced(Err(error)) => {
                 if let Some(input) = self.fail(error, outputs) {

@@ -12,7 +12,7 @@ use super::log::{Parts, Wal, WalSettings};
 use super::scan::{Found, Segment, Segments, scan};
 use super::segment::{EmptySegment, Header, Identity, Position, RECORDS_START, name_of};
 use super::spares::Maker;
-use crate::entry::{Entry, EntryId, HardState};
+use crate::entry::{Entry, EntryId, HardState, Testimony};
 use crate::types::LogIndex;
 
 /// What a log holds, by reading it from beginning to end. Nothing is written before [`Recovery::into_wal`].
@@ -263,9 +263,8 @@ impl Recovery {
     /// Whether the log has had no entry, and its member has heard of none while it waited for others. It may have voted.
     pub fn is_empty(&self) -> bool {
         let floor = self.hard_state().unwrap_or_default().floor;
-        [self.last(), self.snapshot_mark().unwrap_or_default(), floor]
-            .iter()
-            .all(|id| *id == EntryId::default())
+        let last = self.last().max(self.snapshot_mark().unwrap_or_default());
+        last == EntryId::default() && floor == Testimony::default()
     }
 
     /// Removes a log that is empty, so that another can be begun.

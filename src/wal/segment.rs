@@ -20,7 +20,7 @@ use crate::types::{ClusterId, MemberId};
 const MAGIC: [u8; 8] = *b"SPINNEY\0";
 
 /// The version of all that is in a segment.
-pub(super) const VERSION: u32 = 3;
+pub(super) const VERSION: u32 = 4;
 
 /// Where the first record is.
 pub(super) const RECORDS_START: u32 = 4096;

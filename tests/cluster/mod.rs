@@ -190,7 +190,7 @@ impl Cluster {
         let told = self.is_up(witness).then(|| self.raft(witness).testimony_for(member));
         let heard = match told {
             Some(Some(testimony)) => Witness::Told(testimony),
-            Some(None) => return self.step(member, Input::Forgotten, events),
+            Some(None) => Witness::Disowned,
             None => Witness::Unreachable,
         };
         self.step(member, Input::Heard { founder: witness, heard }, events);

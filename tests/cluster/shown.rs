@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use spinney::internals::entry::{Config, Entry, EntryId, Payload, Session};
+use spinney::internals::entry::{Config, Entry, EntryId, Payload, Session, Testimony};
 use spinney::internals::raft::{AppendOutcome, Change, Envelope, Granted, Message, Request, Role};
 use spinney::internals::session::Admission;
 use spinney::{MemberId, Term};
@@ -49,8 +49,8 @@ impl fmt::Display for Event {
                 if let Some(hard) = write.hard_state {
                     let vote = hard.vote.map_or("nobody".to_owned(), |vote| format!("m{vote}"));
                     write!(f, " term={} vote={vote}", hard.term)?;
-                    if hard.floor > EntryId::default() {
-                        write!(f, " floor={}", id(hard.floor))?;
+                    if hard.floor != Testimony::default() {
+                        write!(f, " floor=t{},{}", hard.floor.term, id(hard.floor.last))?;
                     }
                 }
                 if let Some(from) = write.truncate_from {

@@ -1,8 +1,10 @@
 //! Founders with empty disks: in the beginning, and when they have lost what they had.
 
+use spinney::internals::entry::{EntryId, HardState};
 use spinney::internals::raft::Witness;
 use spinney::internals::replica::{Founding, Input, Replica};
-use spinney::{MemberId, Term};
+use spinney::internals::wal::SimulatedDisk;
+use spinney::{LogIndex, MemberId, Term};
 
 use super::invariants::Image;
 use super::machine::{Condition, Kept};
@@ -12,6 +14,13 @@ use super::world::{Event, World};
 
 /// How long a founder waits before it asks again.
 const PAUSE: Time = 30 * MS;
+
+/// Whether whoever starts with this disk knows that it is not the beginning.
+fn knows_more_than_the_beginning(disk: &SimulatedDisk) -> bool {
+    let HardState { term, floor, .. } = Kept::on(disk).hard_state;
+    let has_entries = Image::read(disk).is_ok_and(|image| image.last() > LogIndex::default());
+    has_entries || floor.last != EntryId::default() || term.max(floor.term) > Term::new(1)
+}
 
 /// What became of a question.
 enum Told {
@@ -24,20 +33,19 @@ enum Told {
 
 impl World {
     /// Whether the member of a machine may begin anew on an empty disk: when it is one of several founders, and with it those that
-    /// have no entries are no majority, that could take this for the beginning. One that founded alone would begin another
+    /// know of nothing but the beginning are no majority, that could take this for it. One that founded alone would begin another
     /// cluster.
     pub(super) fn may_come_back(&self, place: Place) -> bool {
         let Founding::InDoubt(founders) = &self.machines[place.0].founding else { return false };
         let member = self.machines[place.0].member();
-        let has_entries = |founder: &MemberId| {
+        let others = || founders.members().filter(|founder| *founder != member);
+        let knows_more = |founder: &MemberId| {
             let machine = &self.machines[self.places[founder].0];
-            *founder != member
-                && machine.condition == Condition::Sound
-                && Image::read(&machine.disk.durable()).is_ok_and(|image| image.last().get() > 0)
+            matches!(machine.condition, Condition::Sound | Condition::Doubtful)
+                && knows_more_than_the_beginning(&machine.disk.durable())
         };
-        let count = founders.members().count();
-        let without = count - founders.members().filter(has_entries).count();
-        !founders.is_alone(member) && without <= count / 2
+        let know_no_more = 1 + others().filter(|founder| !knows_more(founder)).count();
+        others().next().is_some() && know_no_more <= founders.members().count() / 2
     }
 
     /// A machine loses power, and when it comes back it has an empty disk. What it has sent is still on its way.
@@ -50,20 +58,20 @@ impl World {
         self.machines[place.0].lose_disk();
     }
 
-    /// A founder that is in doubt asks whoever has not answered.
+    /// A founder that is in doubt asks the others.
     pub(super) fn inquire(&mut self, place: Place, life: u64) {
         if !self.is_life(place, life) {
             return;
         }
         let Some(event) = self.unless_paused(place, Event::Inquire { place, life }) else { return };
         let Some(replica) = &self.machines[place.0].replica else { return };
-        for founder in replica.raft().untold() {
+        for founder in replica.raft().witnesses() {
             match self.told_by(self.places[&founder], place) {
                 Told::Heard(heard) => self.step(place, Input::Heard { founder, heard }),
                 Told::Refused => {
                     self.coverage
                         .reach("a founder that had lost its disk was told that it may not come back");
-                    return self.step(place, Input::Forgotten);
+                    return self.step(place, Input::Heard { founder, heard: Witness::Disowned });
                 }
                 Told::Lost => return self.give_up_disk(place),
             }
@@ -77,11 +85,11 @@ impl World {
         if term == Term::default() {
             return self.after(PAUSE, event);
         }
-        if term > Term::new(1) || floor.index.get() > 0 {
+        if term > Term::new(1) || floor.last.index.get() > 0 {
             // What it may have promised holds for so long.
             machine.quiet = machine.ticks + u64::from(machine.settings.raft.election_ticks_min);
         }
-        if floor.index.get() > 0 {
+        if floor.last.index.get() > 0 {
             self.coverage.reach("a founder came back on an empty disk");
         }
     }

@@ -11,7 +11,6 @@ use crossbeam_channel::{Receiver, Sender};
 use super::super::clock::Clock;
 use super::super::pending::Written;
 use super::health::{Health, LAG_MAX};
-use super::inquiry::Heard;
 use super::joining::Joining;
 use super::mail;
 use super::picture::{PeerFacts, Picture};
@@ -22,7 +21,7 @@ use super::{WAITING_BYTES, Wish};
 use crate::error::Error;
 use crate::event::Change;
 use crate::net::{self, Endpoint, SessionId};
-use crate::raft::{Denied, Envelope, Message, Refusal, Request, Role};
+use crate::raft::{Denied, Envelope, Message, Refusal, Request, Role, Witness};
 use crate::replica::{Answer, Done, Input, Output, Replica};
 use crate::types::{LogIndex, MemberId, Term};
 use crate::wal::WalError;
@@ -44,7 +43,7 @@ pub(super) enum Event {
     Wish(Wish),
     Synced(Result<u64, WalError>),
     Done(Done),
-    Founders(Heard),
+    Founders(Vec<(MemberId, Witness)>),
 }
 
 /// What only the one who turns may touch.

@@ -1,17 +1,18 @@
 //! A founder whose directory holds nothing asks the others how far they are, until it is out of doubt: see
-//! [`Testimony`](crate::raft::Testimony).
+//! [`Testimony`](crate::entry::Testimony).
 //!
 //! The first time it asks before it listens, so that whoever opens it is told at once when it is known from before. From then on
 //! a thread asks; the others may be no further, and answer each other.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
+use super::super::clock::Clock;
 use super::core::{Core, Event};
 use super::joining::{JoinAnswer, JoinAsk, Question};
 use super::threads::Inbox;
@@ -27,26 +28,21 @@ use crate::wal::Identity;
 /// How long another founder may take to answer.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long those who have not told are left alone at first; twice as long each time.
+/// How long they are left alone at first; twice as long each time.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 
 /// And at most.
 const PAUSE_MAX: Duration = Duration::from_millis(250);
 
-/// What the core hears from who asks.
-pub(super) enum Heard {
-    /// What came of asking each of these.
-    Witnesses(Vec<(MemberId, Witness)>),
-    /// It is known from before.
-    Forgotten,
-}
+/// For so long one that was there is not out of reach, though it cannot be reached any more: it may just be starting again.
+const LINGER: Duration = Duration::from_secs(10);
 
 /// Who asks.
 pub(super) struct Asker {
     identity: Identity,
     founders: Config,
-    /// The founders that have not told.
-    untold: BTreeSet<MemberId>,
+    /// Until when those that were there may be about to come back.
+    linger: BTreeMap<MemberId, Instant>,
     /// What the core has not been told.
     heard: Vec<(MemberId, Witness)>,
     secret: Option<Secret>,
@@ -60,36 +56,49 @@ impl Asker {
         secret: Option<Secret>,
         settings: net::Settings,
     ) -> Self {
-        let mut untold = founders.voters.clone();
-        untold.remove(&identity.member);
-        Self { identity, founders, untold, heard: Vec::new(), secret, settings }
+        Self { identity, founders, linger: BTreeMap::new(), heard: Vec::new(), secret, settings }
     }
 
-    /// Asks each of those who have not told, once, all at the same time: what one is waited for delays nobody else.
+    /// Asks each of the others once, all at the same time: what one is waited for delays nobody else.
     ///
     /// # Errors
     ///
     /// [`Error::Forgotten`] when one of them knows this member from before.
     pub(super) fn ask_all(&mut self) -> Result<(), Error> {
         let asker = &*self;
-        let heard: Result<Vec<_>, Error> = thread::scope(|scope| {
+        let answers: Vec<_> = thread::scope(|scope| {
             let ask = |&member| {
                 let name = format!("spinney-asks-{member}");
-                let ask = move || asker.ask(member).map(|heard| (member, heard));
+                let ask = move || (member, asker.ask(member));
                 thread::Builder::new().name(name).spawn_scoped(scope, ask)
             };
-            let asked: Vec<_> = asker.untold.iter().map(ask).collect();
+            let others = asker.founders.voters.iter().filter(|&&founder| founder != asker.identity.member);
+            let asked: Vec<_> = others.map(ask).collect();
             // Whoever there was no thread for is asked another time.
             let asked = asked.into_iter().flatten();
             asked.map(|asked| asked.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
         });
-        for (member, heard) in heard? {
-            if let Witness::Told(_) = heard {
-                self.untold.remove(&member);
-            }
+        let mut result = Ok(());
+        for (member, answer) in answers {
+            let heard = answer.unwrap_or_else(|forgotten| {
+                result = Err(forgotten);
+                Witness::Disowned
+            });
+            let heard = match heard {
+                Witness::Unreachable if self.may_come_back(member) => Witness::Silent,
+                Witness::Unreachable => heard,
+                Witness::Told(_) | Witness::Silent | Witness::Disowned => {
+                    self.linger.insert(member, Clock::in_(LINGER));
+                    heard
+                }
+            };
             self.heard.push((member, heard));
         }
-        Ok(())
+        result
+    }
+
+    fn may_come_back(&self, member: MemberId) -> bool {
+        self.linger.get(&member).is_some_and(|end| !Clock::until(*end).is_zero())
     }
 
     fn ask(&self, member: MemberId) -> Result<Witness, Error> {
@@ -122,37 +131,25 @@ impl Asker {
         Ok(heard)
     }
 
-    /// Asks until all have told, this member is known from before, or whoever wants it is there no more.
+    /// Asks until whoever wants it wants it no more.
     pub(super) fn run(mut self, inbox: &Arc<Inbox>, is_over: &Receiver<()>) {
         let mut pause = PAUSE_MIN;
         loop {
-            inbox.bring(Event::Founders(Heard::Witnesses(std::mem::take(&mut self.heard))));
-            if self.untold.is_empty() {
-                return;
-            }
+            inbox.bring(Event::Founders(std::mem::take(&mut self.heard)));
             let Err(RecvTimeoutError::Timeout) = is_over.recv_timeout(pause) else { return };
             pause = (pause * 2).min(PAUSE_MAX);
-            if self.ask_all().is_err() {
-                inbox.bring(Event::Founders(Heard::Forgotten));
-                return;
-            }
+            // Whoever disowns it, the core hears.
+            let _ = self.ask_all();
         }
     }
 }
 
 impl Core {
-    pub(super) fn hear_founders(&mut self, heard: Heard) {
-        match heard {
-            Heard::Witnesses(witnesses) => {
-                for (founder, heard) in witnesses {
-                    self.step(Input::Heard { founder, heard });
-                }
-            }
-            // Whoever takes part by now is known by that.
-            Heard::Forgotten if !self.replica.raft().is_in_doubt() => {}
-            Heard::Forgotten => self.step(Input::Forgotten),
+    pub(super) fn hear_founders(&mut self, heard: Vec<(MemberId, Witness)>) {
+        for (founder, heard) in heard {
+            self.step(Input::Heard { founder, heard });
         }
-        if self.replica.raft().untold().is_empty() {
+        if self.replica.raft().witnesses().is_empty() {
             self.asking = None;
         }
     }

@@ -41,14 +41,14 @@ fn segment_header_and_records() {
     let record = concat!(
         "32830a1f140000002c73a66c", // tag, length, crc32
         "201000000100000000000000", // synced offset and sequence
-        "0101010a000000",           // hard state: term 1, vote for 10, boot 0, no floor
+        "0101010a00000000",         // hard state: term 1, vote for 10, boot 0, no floor
         "00",                       // no truncation
         "01",                       // one entry:
         "01010100",                 // term, index, time, no session
         "0203616263",               // a command of three bytes
         "00",                       // no snapshot
         "00",                       // nothing known to be committed
-        "00000000",                 // to a multiple of 8
+        "000000",                   // to a multiple of 8
     );
     assert_eq!(hex(&content[4128..4176]), record);
     assert!(content[4176..].iter().all(|byte| *byte == 0));

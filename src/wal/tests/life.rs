@@ -47,13 +47,11 @@ fn only_a_log_that_never_had_anything_is_discarded() {
             break;
         }
     }
-    for used in [
-        WriteSet {
-            hard_state: Some(HardState { floor: id(1, 1), ..HardState::default() }),
-            ..WriteSet::default()
-        },
-        set_of(1, 10),
-    ] {
+    let told = |term, last| {
+        let floor = Testimony { term: Term::new(term), last };
+        WriteSet { hard_state: Some(HardState { floor, ..HardState::default() }), ..WriteSet::default() }
+    };
+    for used in [told(1, id(1, 1)), told(2, EntryId::default()), set_of(1, 10)] {
         let disk = SimulatedDisk::new();
         let mut wal = create(&disk);
         wal.append(&used).unwrap();

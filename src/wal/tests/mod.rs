@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::*;
-use crate::entry::{Entry, EntryId, HardState, Payload, WriteSet};
+use crate::entry::{Entry, EntryId, HardState, Payload, Testimony, WriteSet};
 use crate::types::{ClusterId, LogIndex, MemberId, Term, Timestamp};
 
 const IDENTITY: Identity = Identity { cluster: ClusterId::new(0xc1), member: MemberId::new(0xa) };
