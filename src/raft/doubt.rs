@@ -3,29 +3,26 @@
 //! With an empty disk, one that starts for the first time looks like one whose disk was lost. The latter may have voted, and may
 //! have said that entries are durable: others count on that, and it knows nothing of it any more. Were it to vote again, it could
 //! help to elect somebody who has less than was acknowledged. So a founder with nothing is *in doubt*, and takes no part: it
-//! hears nobody, votes for nobody, and does not stand. Its owner asks the other founders how far they are (a [`Testimony`]), all of them, again and again, and it
-//! is out of doubt in one of two ways:
+//! hears nobody, votes for nobody, and does not stand. Its owner asks all other founders how far they are (a [`Testimony`]), again
+//! and again, and it is out of doubt in one of two ways:
 //!
-//! - **All have told.** It goes on as one who has been in the newest of their terms and has voted there
-//!   for itself, and who has had the newest of their logs: it votes for nobody whose log is less ([`HardState::floor`]), and
-//!   does not stand before it has as much.
+//! - **All have told.** It goes on as one who has been in the newest of their terms and has voted there for itself, and who has had
+//!   the newest of their logs: it votes for nobody whose log is less ([`HardState::floor`]), and does not stand before it has as much.
 //! - **They begin.** When they were asked last, so many told that with this member they are a majority, and the others could not be
 //!   reached; and nobody who has ever told, nor this member, has, has had or has ever been told of an entry, or has been in, or been
-//!   told of, a term after the first. Else a cluster could begin only once all its
-//!   founders are there. They begin in the first term, as if each had voted for itself there: so a founder that is started
-//!   again knows that it is not new.
+//!   told of, a term after the first. Else a cluster could begin only once all its founders are there. They begin in the first term,
+//!   as if each had voted for itself there: so a founder that is started again knows that it is not new.
 //!
 //! Why the first is safe: whatever a vote or an acknowledgement of its earlier life counted for, it counted with the
 //! member that it was given to, which had begun that term, or had that entry, before it asked for it. That one is among those who
 //! have told, after it, so neither its term nor its log is beyond theirs (it may have lost that entry since; then those
-//! whose copies counted have it). This holds for messages of the earlier life that
-//! are still on their way, too, which is why a majority of answers is not enough: whoever they are on their way to may be
-//! missing from it (Michael, Ports, Sharma, Szekeres, "Recovering Shared Objects Without Stable Storage", 2017). From then on
-//! this member is as bound as if its disk were there: it follows no older leader, and helps to elect nobody who lacks what it may
-//! have had. Members that joined later are not asked, and may have been given its word: as voters, or as learners whose promotion
-//! nobody else knows of any more. So whoever knows of one of them, or that this member was removed, gives no testimony, and it is to join as
-//! a new member. One refusal is enough: a founder that lags behind may not know. `tests/raft_exhaustive.rs` and the simulator lose disks
-//! in the middle of everything.
+//! whose copies counted have it). This holds for messages of the earlier life that are still on their way, too, which is why a
+//! majority of answers is not enough: whoever they are on their way to may be missing from it (Michael, Ports, Sharma, Szekeres,
+//! "Recovering Shared Objects Without Stable Storage", 2017). From then on this member is as bound as if its disk were there: it
+//! follows no older leader, and helps to elect nobody who lacks what it may have had. Members that joined later are not asked, and
+//! may have been given its word: as voters, or as learners whose promotion nobody else knows of any more. So whoever knows of one of
+//! them, or that this member was removed, gives no testimony, and it is to join as a new member. One refusal is enough: a founder
+//! that lags behind may not know. `tests/raft_exhaustive.rs` and the simulator lose disks in the middle of everything.
 //!
 //! The second takes the word of those who have nothing, those who are in doubt themselves among them. So it is made hard to get wrong:
 //!
