@@ -239,7 +239,7 @@ fn whatever_else_is_wrong_with_a_segment_is_said() {
     let disk = case.disk.copy();
     disk.overwrite(second, 8, &9_u32.to_le_bytes());
     disk.overwrite(second, 520, &9_u32.to_le_bytes());
-    assert!(matches!(of_second(&disk), WalError::UnknownVersion { found: 9, known: 3, .. }));
+    assert!(matches!(of_second(&disk), WalError::UnknownVersion { found: 9, known: 4, .. }));
 
     let disk = case.disk.copy();
     disk.overwrite(second, 0, b"somebody");

@@ -17,7 +17,7 @@ fn segment_header_and_records() {
     assert_eq!(content.len(), 16 << 10);
     let copy = concat!(
         "5350494e4e455900",                 // magic
-        "03000000",                         // version
+        "04000000",                         // version
         "3cd797a3",                         // crc32
         "c1000000000000000000000000000000", // cluster
         "0a00000000000000",                 // member
@@ -39,7 +39,7 @@ fn segment_header_and_records() {
     );
     assert_eq!(hex(&content[4096..4128]), opening);
     let record = concat!(
-        "32830a1f140000002c73a66c", // tag, length, crc32
+        "32830a1f15000000903548be", // tag, length, crc32
         "201000000100000000000000", // synced offset and sequence
         "0101010a00000000",         // hard state: term 1, vote for 10, boot 0, no floor
         "00",                       // no truncation
