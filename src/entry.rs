@@ -74,6 +74,8 @@ pub struct Config {
     pub learners: BTreeSet<MemberId>,
     /// How each of them is called and reached.
     pub contacts: BTreeMap<MemberId, Contact>,
+    /// Somebody has joined, left, or got or lost its vote since the founding.
+    pub was_changed: bool,
 }
 
 /// How a member is called and reached: text that Raft carries and does not look into.

@@ -117,6 +117,7 @@ fn config() -> Config {
         outgoing: [MemberId::new(2)].into(),
         learners: [MemberId::new(1 << 32)].into(),
         contacts: [(MemberId::new(1), contact)].into(),
+        was_changed: true,
     }
 }
 

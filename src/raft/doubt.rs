@@ -20,9 +20,10 @@
 //! majority of answers is not enough: whoever they are on their way to may be missing from it (Michael, Ports, Sharma, Szekeres,
 //! "Recovering Shared Objects Without Stable Storage", 2017). From then on this member is as bound as if its disk were there: it
 //! follows no older leader, and helps to elect nobody who lacks what it may have had. Members that joined later are not asked, and
-//! may have been given its word: as voters, or as learners whose promotion nobody else knows of any more. So whoever knows of one of
-//! them, or that this member was removed, gives no testimony, and it is to join as a new member. One refusal is enough: a founder
-//! that lags behind may not know. `tests/raft_exhaustive.rs` and the simulator lose disks in the middle of everything.
+//! may have been given its word: as voters, as learners whose promotion nobody else knows of any more, or before they were removed. So
+//! whoever knows that the members, or their votes, have ever changed gives no testimony, and this member is to join as a new one. One
+//! refusal is enough: a founder that lags behind may not know, but the first change was committed by a majority of the founders before
+//! anybody else could be given a vote. `tests/raft_exhaustive.rs` and the simulator lose disks in the middle of everything.
 //!
 //! The second takes the word of those who have nothing, those who are in doubt themselves among them. So it is made hard to get wrong:
 //!
@@ -41,7 +42,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{FAR, Output, Raft, Stop, is_founder};
+use super::{FAR, Output, Raft, Stop};
 use crate::entry::{Config, EntryId, HardState, Testimony};
 use crate::types::{MemberId, Term};
 
@@ -70,23 +71,15 @@ pub enum Witness {
     Silent,
     /// It cannot be reached, and could not for a while.
     Unreachable,
-    /// It has none to give: see [`Raft::testimony_for`].
+    /// It has none to give: see [`Raft::testimony_for_founder`].
     Disowned,
-}
-
-/// What one of the others has said.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-struct Word {
-    /// The most that it has ever told.
-    most: Option<Testimony>,
-    /// What came of asking it last; nothing of one that was not asked yet.
-    last: Option<Witness>,
 }
 
 /// What a founder in doubt knows of the others.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Inquiry {
-    words: BTreeMap<MemberId, Word>,
+    /// The most that each of them has ever told.
+    told: BTreeMap<MemberId, Option<Testimony>>,
     majority: usize,
     /// The write-set with which the member is out of doubt, once it is durable.
     end: Option<u64>,
@@ -96,36 +89,36 @@ impl Inquiry {
     /// The inquiry of `member`, one of the voters of `config`.
     pub(super) fn new(config: &Config, member: MemberId) -> Self {
         let others = config.voters.iter().filter(|&&founder| founder != member);
-        let words = others.map(|&founder| (founder, Word::default())).collect();
-        Self { words, majority: config.voters.len() / 2 + 1, end: None }
+        let told = others.map(|&founder| (founder, None)).collect();
+        Self { told, majority: config.voters.len() / 2 + 1, end: None }
     }
 
-    /// A founder was asked.
-    fn hear(&mut self, founder: MemberId, heard: Witness) {
-        let Some(word) = self.words.get_mut(&founder) else { return };
-        word.last = Some(heard);
-        if let Witness::Told(testimony) = heard {
-            word.most = Some(word.most.unwrap_or_default().or_more(testimony));
+    /// They were asked.
+    fn hear(&mut self, answers: &BTreeMap<MemberId, Witness>) {
+        for (founder, most) in &mut self.told {
+            if let Some(Witness::Told(testimony)) = answers.get(founder) {
+                *most = Some(most.unwrap_or_default().or_more(*testimony));
+            }
         }
     }
 
-    /// What the member is to go on from, once it is out of doubt; `own` is what it says of itself.
-    fn verdict(&self, own: Testimony) -> Option<Testimony> {
-        let words = || self.words.values();
-        let have_all_told = words().all(|word| word.most.is_some());
+    /// What the member is to go on from, once it is out of doubt; `own` is what it says of itself, and `answers` what came of asking
+    /// the others last, all at the same time.
+    fn verdict(&self, own: Testimony, answers: &BTreeMap<MemberId, Witness>) -> Option<Testimony> {
+        let have_all_told = self.told.values().all(Option::is_some);
         let most = self.most().or_more(own);
-        let telling = words().filter(|word| matches!(word.last, Some(Witness::Told(_)))).count();
-        let out_of_reach = words().filter(|word| word.last == Some(Witness::Unreachable)).count();
+        let answers = || self.told.keys().filter_map(|founder| answers.get(founder));
+        let telling = answers().filter(|heard| matches!(heard, Witness::Told(_))).count();
+        let out_of_reach = answers().filter(|heard| **heard == Witness::Unreachable).count();
         let begins = telling + 1 >= self.majority
-            && telling + out_of_reach == self.words.len()
+            && telling + out_of_reach == self.told.len()
             && most.is_of_the_beginning();
         (have_all_told || begins).then_some(most)
     }
 
     /// The most of what was told.
     fn most(&self) -> Testimony {
-        let told = self.words.values().filter_map(|word| word.most);
-        told.fold(Testimony::default(), Testimony::or_more)
+        self.told.values().flatten().copied().fold(Testimony::default(), Testimony::or_more)
     }
 }
 
@@ -139,28 +132,26 @@ impl Raft {
     /// The founders that this one, which is in doubt, is to ask how far they are, again and again until there are none.
     #[must_use]
     pub fn witnesses(&self) -> Vec<MemberId> {
-        self.words().map(|(founder, _)| founder).collect()
+        self.told().map(|(founder, _)| founder).collect()
     }
 
     /// Those of them that have never told.
     #[must_use]
     pub fn untold(&self) -> Vec<MemberId> {
-        self.words().filter(|(_, word)| word.most.is_none()).map(|(founder, _)| founder).collect()
+        self.told().filter(|(_, told)| told.is_none()).map(|(founder, _)| founder).collect()
     }
 
-    /// What the others have said, as long as that is of interest.
-    fn words(&self) -> impl Iterator<Item = (MemberId, Word)> + '_ {
+    /// What the others have told, as long as that is of interest.
+    fn told(&self) -> impl Iterator<Item = (MemberId, Option<Testimony>)> + '_ {
         let inquiry = self.inquiry.iter().filter(|inquiry| inquiry.end.is_none());
-        inquiry.flat_map(|inquiry| &inquiry.words).map(|(founder, word)| (*founder, *word))
+        inquiry.flat_map(|inquiry| &inquiry.told).map(|(founder, told)| (*founder, *told))
     }
 
-    /// How far this member is, for `founder`, which is in doubt. None when that can only come as a new member: it was
-    /// removed, or there are others than founders, whom it may have given its word.
+    /// How far this member is, for a founder in doubt. None when that can only come as a new member: it was removed, or may
+    /// have given its word to others than founders.
     #[must_use]
-    pub fn testimony_for(&self, founder: MemberId) -> Option<Testimony> {
-        let mut members = self.configs.current().members();
-        let is_as_founded = members.all(is_founder) && !self.is_removed(founder);
-        is_as_founded.then(|| self.testimony())
+    pub fn testimony_for_founder(&self) -> Option<Testimony> {
+        (!self.configs.current().was_changed).then(|| self.testimony())
     }
 
     /// How far this member is, or may have been.
@@ -170,21 +161,29 @@ impl Raft {
         Testimony { term, last: self.log.last() }.or_more(floor)
     }
 
-    /// A founder was asked how far it is.
-    pub(super) fn hear_witness(&mut self, founder: MemberId, heard: Witness, outputs: &mut Vec<Output>) {
+    /// The other founders were asked how far they are.
+    pub(super) fn hear_witnesses(
+        &mut self,
+        mut answers: BTreeMap<MemberId, Witness>,
+        outputs: &mut Vec<Output>,
+    ) {
         let Some(inquiry) = self.inquiry.as_mut().filter(|inquiry| inquiry.end.is_none()) else { return };
-        let heard = match heard {
-            Witness::Told(testimony) if !testimony.is_possible() => Witness::Silent,
-            Witness::Disowned => return self.stop(Some(Stop::LostData), outputs),
-            heard => heard,
-        };
-        inquiry.hear(founder, heard);
+        if answers.values().any(|heard| *heard == Witness::Disowned) {
+            return self.stop(Some(Stop::Disowned), outputs);
+        }
+        for heard in answers.values_mut() {
+            if matches!(heard, Witness::Told(testimony) if !testimony.is_possible()) {
+                *heard = Witness::Silent;
+            }
+        }
+        inquiry.hear(&answers);
         let floor = self.hard_state.floor.or_more(inquiry.most());
         if floor != self.hard_state.floor {
             self.hard_state.floor = floor;
             self.is_unwritten = true;
         }
-        if let Some(testimony) = self.inquiry.as_ref().and_then(|inquiry| inquiry.verdict(self.testimony())) {
+        let inquiry = self.inquiry.as_ref();
+        if let Some(testimony) = inquiry.and_then(|inquiry| inquiry.verdict(self.testimony(), &answers)) {
             self.go_on_from(testimony, outputs);
         }
     }
@@ -236,11 +235,21 @@ mod tests {
     }
 
     fn verdict_of(own: Testimony, others: &[Option<Witness>]) -> Option<Testimony> {
-        let mut inquiry = Inquiry::new(&founders(others.len() as u64 + 1), MemberId::new(1));
-        for (member, heard) in (2..).zip(others) {
-            heard.iter().for_each(|heard| inquiry.hear(MemberId::new(member), *heard));
-        }
-        inquiry.verdict(own)
+        hear(&mut inquiry(others.len()), own, others)
+    }
+
+    /// That of m1, with so many others.
+    fn inquiry(others: usize) -> Inquiry {
+        Inquiry::new(&founders(others as u64 + 1), MemberId::new(1))
+    }
+
+    /// The others were asked, all but those of whom there is nothing.
+    fn hear(inquiry: &mut Inquiry, own: Testimony, others: &[Option<Witness>]) -> Option<Testimony> {
+        let answers =
+            (2..).zip(others).filter_map(|(member, heard)| Some((MemberId::new(member), (*heard)?)));
+        let answers = answers.collect();
+        inquiry.hear(&answers);
+        inquiry.verdict(own, &answers)
     }
 
     const NOTHING: Testimony =
@@ -271,30 +280,30 @@ mod tests {
     #[test]
     fn who_is_there_and_does_not_tell_is_not_out_of_reach() {
         assert_eq!(verdict(&[HAS_NOTHING, Some(Silent)]), None);
-        let mut inquiry = Inquiry::new(&founders(3), MemberId::new(1));
-        let (m2, m3) = (MemberId::new(2), MemberId::new(3));
-        let mut hear = |who, heard| {
-            inquiry.hear(who, heard);
-            inquiry.verdict(NOTHING)
-        };
-        assert_eq!(hear(m2, Told(NOTHING)), None);
-        assert_eq!(hear(m2, Unreachable), None);
-        assert_eq!(hear(m3, Unreachable), None, "m2 may have heard of more since, and is no majority");
-        assert_eq!(
-            hear(m3, Told(testimony(2, (2, 2)))),
-            Some(testimony(2, (2, 2))),
-            "for all what was told holds"
-        );
+        let mut inquiry = inquiry(2);
+        let mut hear = |others| hear(&mut inquiry, NOTHING, others);
+        assert_eq!(hear(&[HAS_NOTHING, Some(Silent)]), None);
+        assert_eq!(hear(&[GONE, GONE]), None, "m2 may have heard of more since, and is no majority");
+        let told = testimony(2, (2, 2));
+        assert_eq!(hear(&[None, Some(Told(told))]), Some(told), "for all what was told holds");
+    }
+
+    #[test]
+    fn what_was_asked_together_is_weighed_together() {
+        let mut inquiry = inquiry(2);
+        let mut hear = |others| hear(&mut inquiry, NOTHING, others);
+        assert_eq!(hear(&[GONE, GONE]), None);
+        assert_eq!(hear(&[HAS_NOTHING, None]), None, "m3 was out of reach before, and may not be now");
+        let told = testimony(2, (2, 2));
+        assert_eq!(hear(&[HAS_NOTHING, Some(Told(told))]), Some(told));
     }
 
     #[test]
     fn what_was_told_once_is_not_of_the_beginning_whoever_tells_nothing_now() {
-        let mut inquiry = Inquiry::new(&founders(4), MemberId::new(1));
-        let heard = [Told(testimony(2, (0, 0))), Told(NOTHING)];
-        heard.into_iter().for_each(|heard| inquiry.hear(MemberId::new(2), heard));
-        inquiry.hear(MemberId::new(3), Told(NOTHING));
-        inquiry.hear(MemberId::new(4), Unreachable);
-        assert_eq!(inquiry.verdict(NOTHING), None);
+        let mut inquiry = inquiry(3);
+        let mut hear = |others: &[_]| hear(&mut inquiry, NOTHING, others);
+        assert_eq!(hear(&[Some(Told(testimony(2, (0, 0)))), None, None]), None);
+        assert_eq!(hear(&[HAS_NOTHING, HAS_NOTHING, GONE]), None);
     }
 
     #[test]

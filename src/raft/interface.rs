@@ -72,13 +72,9 @@ pub enum Input {
     Persisted(u64),
     /// The disk refused: what was not durable may never be. This member leads no more, and votes for nobody.
     PersistFailed,
-    /// Another founder was asked how far it is, since this one is in doubt: see [`Raft::witnesses`](super::Raft::witnesses).
-    Heard {
-        /// Who was asked.
-        founder: MemberId,
-        /// What came of it.
-        heard: Witness,
-    },
+    /// The other founders were asked how far they are, since this one is in doubt, and this came of it: see
+    /// [`Raft::witnesses`](super::Raft::witnesses). What is given together was asked together.
+    Heard(BTreeMap<MemberId, Witness>),
     /// The log tells of a later life of this member, which has nothing of it.
     Forgotten,
     /// What [`Output::Load`] asked for: entries from `first` on, at least one, as the log has them.
@@ -257,6 +253,9 @@ pub enum Stop {
     /// It had said that entries are durable which it does not have: its disk lost them, or was put back from an
     /// old copy. As this member it can do only harm; it can come back as a new one.
     LostData,
+    /// It is a founder that had nothing, and may have had something: another founder knows it from before, or knows of members that are
+    /// no founders. It can come back as a new one.
+    Disowned,
 }
 
 /// What a member does in its term.

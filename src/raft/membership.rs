@@ -45,6 +45,7 @@ pub(super) fn changed(
 ) -> Result<(Config, Option<MemberId>), Denied> {
     let (mut config, before, mut added) = (config.clone(), config, None);
     for change in changes {
+        config.was_changed |= !matches!(change, Change::Update(..));
         match change {
             Change::Add(_) if added.is_some() => return Err(Denied::NotNow),
             Change::Add(contact) => {

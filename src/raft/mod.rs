@@ -235,7 +235,7 @@ impl Raft {
             Input::Ask { token, request } => self.ask(now, token, request, outputs),
             Input::Persisted(sequence) => self.persisted(now, sequence, outputs),
             Input::PersistFailed => self.stop(None, outputs),
-            Input::Heard { founder, heard } => self.hear_witness(founder, heard, outputs),
+            Input::Heard(answers) => self.hear_witnesses(answers, outputs),
             Input::Forgotten => self.stop(Some(Stop::LostData), outputs),
             Input::Loaded { member, entries } => self.loaded(now, member, entries, outputs),
             Input::Backlog(bytes) => self.proposals.backlog = bytes,

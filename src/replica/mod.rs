@@ -34,6 +34,7 @@ mod step;
 pub(crate) mod tree_lock;
 mod writes;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use clock::Moment;
@@ -119,13 +120,9 @@ pub enum Input {
         /// What is wanted.
         request: Request,
     },
-    /// Another founder was asked how far it is, since this one is in doubt: see [`Raft::witnesses`](raft::Raft::witnesses).
-    Heard {
-        /// Who was asked.
-        founder: MemberId,
-        /// What came of it.
-        heard: raft::Witness,
-    },
+    /// The other founders were asked how far they are, since this one is in doubt, and this came of it: see
+    /// [`Raft::witnesses`](raft::Raft::witnesses). What is given together was asked together.
+    Heard(BTreeMap<MemberId, raft::Witness>),
     /// A [`SyncJob`] has ended.
     Synced(Result<u64, WalError>),
     /// A [`Job`] has ended.

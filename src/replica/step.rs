@@ -35,9 +35,7 @@ impl Replica {
             Input::Ask { token, request } => {
                 self.step_raft(now, raft::Input::Ask { token, request }, outputs)
             }
-            Input::Heard { founder, heard } => {
-                self.step_raft(now, raft::Input::Heard { founder, heard }, outputs);
-            }
+            Input::Heard(answers) => self.step_raft(now, raft::Input::Heard(answers), outputs),
             Input::Synced(Ok(sequence)) => self.synced(now, sequence, outputs),
             Input::Synced(Err(error)) => {
                 if let Some(input) = self.fail(error, outputs) {

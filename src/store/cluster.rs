@@ -362,6 +362,13 @@ impl Cluster {
         self.head().stopped == Some(Stop::LostData)
     }
 
+    /// Whether this founder, whose directory was empty, has been told what [`Error::Forgotten`] says when it is told before it
+    /// is open: another founder knows it from before, or knows of other members. It takes no part, and may join as a new member.
+    #[must_use]
+    pub fn is_forgotten(&self) -> bool {
+        self.head().stopped == Some(Stop::Disowned)
+    }
+
     /// The names of the founders that this one waits to hear from before it takes part. Its directory was empty when it was
     /// opened, and they may remember what it does not: see `Builder::peers`. Nobody, when it takes part.
     ///

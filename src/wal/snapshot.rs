@@ -29,7 +29,7 @@ use crate::types::{ClusterId, LogIndex, MemberId};
 const MAGIC: [u8; 8] = *b"SPINSNAP";
 
 /// The version of the framing and of the header.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// What stands before the encoded header.
 const PREFIX_BYTES: usize = 24;

@@ -185,15 +185,19 @@ impl Cluster {
         self.raft(member).untold().into_iter().filter(|other| self.is_up(*other)).collect()
     }
 
-    /// Somebody tells a member that is in doubt how far it is, or cannot be reached.
-    pub(crate) fn testify(&mut self, member: MemberId, witness: MemberId, events: &mut Vec<Event>) {
-        let told = self.is_up(witness).then(|| self.raft(witness).testimony_for(member));
-        let heard = match told {
-            Some(Some(testimony)) => Witness::Told(testimony),
-            Some(None) => Witness::Disowned,
-            None => Witness::Unreachable,
+    /// These are asked together by a member that is in doubt how far they are: each tells, or cannot be reached.
+    pub(crate) fn testify(&mut self, member: MemberId, witnesses: &[MemberId], events: &mut Vec<Event>) {
+        let heard = |&witness: &MemberId| {
+            let told = self.is_up(witness).then(|| self.raft(witness).testimony_for_founder());
+            let heard = match told {
+                Some(Some(testimony)) => Witness::Told(testimony),
+                Some(None) => Witness::Disowned,
+                None => Witness::Unreachable,
+            };
+            (witness, heard)
         };
-        self.step(member, Input::Heard { founder: witness, heard }, events);
+        let answers = witnesses.iter().map(heard).collect();
+        self.step(member, Input::Heard(answers), events);
     }
 
     pub(crate) fn raft(&self, member: MemberId) -> &Raft {

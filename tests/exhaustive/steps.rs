@@ -205,7 +205,7 @@ pub(crate) fn take(cluster: &mut Cluster, step: &Step, events: &mut Vec<Event>) 
         }
         &Step::LoseDisk(member) => cluster.lose_disk(member),
         &Step::Testify(member, witness) => {
-            cluster.testify(member, witness, events);
+            cluster.testify(member, &[witness], events);
             outlast_promises(cluster, member, events);
         }
         &Step::Snapshot(member) => drop(cluster.snapshot(member, true, events)),

@@ -28,7 +28,7 @@
 //!   crash M [kept=N], start M   M goes down; of what was not synced N write-sets are there
 //!   forget M              M goes down and its disk is put back as it was when it was founded
 //!   lose M                M goes down and its disk is lost; when it is started again, it is in doubt
-//!   testify M WHO…        these tell M how far they are, or cannot be reached
+//!   testify M WHO…        M asks these, together: each tells how far it is, or cannot be reached
 //!   clock back=MS         everybody's clock goes back
 //!   time M                what an entry would be stamped with
 //!   join M                a member that knows nothing comes up
@@ -299,9 +299,11 @@ impl goldenscript::Runner for Runner {
             "lose" => self.cluster.lose_disk(member(&mut args)?),
             "testify" => {
                 let (member, mut events) = (member(&mut args)?, Vec::new());
+                let mut witnesses = Vec::new();
                 while let Some(witness) = args.next_pos() {
-                    self.cluster.testify(member, parse(witness)?, &mut events);
+                    witnesses.push(parse(witness)?);
                 }
+                self.cluster.testify(member, &witnesses, &mut events);
                 out = self.told(&events);
             }
             "clock" => {

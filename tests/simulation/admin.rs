@@ -182,8 +182,9 @@ impl World {
         machine.stopped = true;
         match stop {
             Stop::Removed => {}
-            Stop::LostData => {
-                let may_have_lost = condition != Condition::Sound || machine.has_lost_disk;
+            Stop::LostData | Stop::Disowned => {
+                let may_have_lost =
+                    stop == Stop::Disowned || condition != Condition::Sound || machine.has_lost_disk;
                 self.require(may_have_lost, || {
                     format!("{member} says that it has lost data, and its disk is sound")
                 });

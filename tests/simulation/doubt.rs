@@ -1,5 +1,7 @@
 //! Founders with empty disks: in the beginning, and when they have lost what they had.
 
+use std::collections::BTreeMap;
+
 use spinney::internals::entry::{EntryId, HardState};
 use spinney::internals::raft::Witness;
 use spinney::internals::replica::{Founding, Input, Replica};
@@ -20,15 +22,6 @@ fn knows_more_than_the_beginning(disk: &SimulatedDisk) -> bool {
     let HardState { term, floor, .. } = Kept::on(disk).hard_state;
     let has_entries = Image::read(disk).is_ok_and(|image| image.last() > LogIndex::default());
     has_entries || floor.last != EntryId::default() || term.max(floor.term) > Term::new(1)
-}
-
-/// What became of a question.
-enum Told {
-    Heard(Witness),
-    /// It may come back as a new member only.
-    Refused,
-    /// Nobody will ever answer.
-    Lost,
 }
 
 impl World {
@@ -65,19 +58,19 @@ impl World {
         }
         let Some(event) = self.unless_paused(place, Event::Inquire { place, life }) else { return };
         let Some(replica) = &self.machines[place.0].replica else { return };
+        let mut answers = BTreeMap::new();
         for founder in replica.raft().witnesses() {
-            match self.told_by(self.places[&founder], place) {
-                Told::Heard(heard) => self.step(place, Input::Heard { founder, heard }),
-                Told::Refused => {
-                    self.coverage
-                        .reach("a founder that had lost its disk was told that it may not come back");
-                    return self.step(place, Input::Heard { founder, heard: Witness::Disowned });
-                }
-                Told::Lost => return self.give_up_disk(place),
+            let Some(heard) = self.told_by(self.places[&founder], place) else {
+                return self.give_up_disk(place);
+            };
+            if heard == Witness::Disowned {
+                self.coverage.reach("a founder that had lost its disk was told that it may not come back");
             }
-            if !self.is_life(place, life) {
-                return;
-            }
+            answers.insert(founder, heard);
+        }
+        self.step(place, Input::Heard(answers));
+        if !self.is_life(place, life) {
+            return;
         }
         let machine = &mut self.machines[place.0];
         let Some(raft) = machine.replica.as_ref().map(Replica::raft) else { return };
@@ -94,23 +87,24 @@ impl World {
         }
     }
 
-    /// What `witness` says to the founder at `place`, if it can be reached; more often than not.
-    fn told_by(&mut self, witness: Place, place: Place) -> Told {
+    /// What `witness` says to the founder at `place`, if it can be reached; more often than not. `None` when nobody will ever
+    /// answer.
+    fn told_by(&mut self, witness: Place, place: Place) -> Option<Witness> {
         let founder = self.machines[place.0].member();
         let is_cut = self.network.is_cut(witness, place) || self.network.is_cut(place, witness);
         let machine = &self.machines[witness.0];
         if machine.condition == Condition::Lost || machine.stopped {
-            return Told::Lost;
+            return None;
         }
         let Some(replica) = machine.replica.as_ref().filter(|_| machine.paused_until <= self.now && !is_cut)
         else {
-            return Told::Heard(Witness::Unreachable);
+            return Some(Witness::Unreachable);
         };
-        let told = replica.raft().testimony_for(founder).filter(|_| !replica.has_lived(founder));
+        let told = replica.raft().testimony_for_founder().filter(|_| !replica.has_lived(founder));
         if self.faults.one_in(4) {
-            return Told::Heard(if self.faults.one_in(2) { Witness::Silent } else { Witness::Unreachable });
+            return Some(if self.faults.one_in(2) { Witness::Silent } else { Witness::Unreachable });
         }
-        told.map_or(Told::Refused, |testimony| Told::Heard(Witness::Told(testimony)))
+        Some(told.map_or(Witness::Disowned, Witness::Told))
     }
 
     /// A disk that was doubtful is like any other from when its member takes part and has all that it may have had.

@@ -121,12 +121,14 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 enum Expelled {
     Removed,
     LostData,
+    Forgotten,
 }
 
 impl Expelled {
     fn of(cluster: &Cluster) -> Option<Self> {
         let removed = cluster.is_removed().then_some(Self::Removed);
-        removed.or_else(|| cluster.has_lost_data().then_some(Self::LostData))
+        let lost = || cluster.has_lost_data().then_some(Self::LostData);
+        removed.or_else(lost).or_else(|| cluster.is_forgotten().then_some(Self::Forgotten))
     }
 }
 
@@ -135,6 +137,9 @@ impl fmt::Display for Expelled {
         f.write_str(match self {
             Self::Removed => "been removed from its cluster for good",
             Self::LostData => "lost data that its cluster counts on",
+            Self::Forgotten => {
+                "an empty directory, while its cluster knows it from before or has taken in others"
+            }
         })
     }
 }

@@ -43,7 +43,7 @@ pub(super) enum Event {
     Wish(Wish),
     Synced(Result<u64, WalError>),
     Done(Done),
-    Founders(Vec<(MemberId, Witness)>),
+    Founders(BTreeMap<MemberId, Witness>),
 }
 
 /// What only the one who turns may touch.

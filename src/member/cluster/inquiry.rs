@@ -43,8 +43,8 @@ pub(super) struct Asker {
     founders: Config,
     /// Until when those that were there may be about to come back.
     linger: BTreeMap<MemberId, Instant>,
-    /// What the core has not been told.
-    heard: Vec<(MemberId, Witness)>,
+    /// What came of asking them last.
+    answers: BTreeMap<MemberId, Witness>,
     secret: Option<Secret>,
     settings: net::Settings,
 }
@@ -56,7 +56,7 @@ impl Asker {
         secret: Option<Secret>,
         settings: net::Settings,
     ) -> Self {
-        Self { identity, founders, linger: BTreeMap::new(), heard: Vec::new(), secret, settings }
+        Self { identity, founders, linger: BTreeMap::new(), answers: BTreeMap::new(), secret, settings }
     }
 
     /// Asks each of the others once, all at the same time: what one is waited for delays nobody else.
@@ -74,10 +74,11 @@ impl Asker {
             };
             let others = asker.founders.voters.iter().filter(|&&founder| founder != asker.identity.member);
             let asked: Vec<_> = others.map(ask).collect();
-            // Whoever there was no thread for is asked another time.
+            // Whoever there is no thread for is asked another time, and not taken to be out of reach.
             let asked = asked.into_iter().flatten();
             asked.map(|asked| asked.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
         });
+        self.answers.clear();
         let mut result = Ok(());
         for (member, answer) in answers {
             let heard = answer.unwrap_or_else(|forgotten| {
@@ -92,7 +93,7 @@ impl Asker {
                     heard
                 }
             };
-            self.heard.push((member, heard));
+            self.answers.insert(member, heard);
         }
         result
     }
@@ -135,7 +136,7 @@ impl Asker {
     pub(super) fn run(mut self, inbox: &Arc<Inbox>, is_over: &Receiver<()>) {
         let mut pause = PAUSE_MIN;
         loop {
-            inbox.bring(Event::Founders(std::mem::take(&mut self.heard)));
+            inbox.bring(Event::Founders(self.answers.clone()));
             let Err(RecvTimeoutError::Timeout) = is_over.recv_timeout(pause) else { return };
             pause = (pause * 2).min(PAUSE_MAX);
             // Whoever disowns it, the core hears.
@@ -145,10 +146,8 @@ impl Asker {
 }
 
 impl Core {
-    pub(super) fn hear_founders(&mut self, heard: Vec<(MemberId, Witness)>) {
-        for (founder, heard) in heard {
-            self.step(Input::Heard { founder, heard });
-        }
+    pub(super) fn hear_founders(&mut self, answers: BTreeMap<MemberId, Witness>) {
+        self.step(Input::Heard(answers));
         if self.replica.raft().witnesses().is_empty() {
             self.asking = None;
         }

@@ -118,7 +118,7 @@ impl Core {
                 refuse(asked, "this member takes no part any more".to_owned());
             }
             Question::HaveIBeen { me: member, .. } => {
-                let testimony = self.replica.raft().testimony_for(member);
+                let testimony = self.replica.raft().testimony_for_founder();
                 let testimony = testimony.filter(|_| !self.replica.has_lived(member));
                 let answer = testimony.map_or(JoinAnswer::Known, JoinAnswer::Unknown);
                 asked.answer(codec::encode(&answer));

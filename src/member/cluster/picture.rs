@@ -60,6 +60,11 @@ impl Head {
                 "this member's disk has lost what it had said was durable: let it join as a new member"
                     .to_owned(),
             ),
+            Some(Stop::Disowned) => problems.push(
+                "this member's directory was empty, and another founder knows it from before, or others than founders: \
+                 let it join as a new member"
+                    .to_owned(),
+            ),
             None if self.leader.is_none() => {
                 let reached = self.peers.iter().filter(|peer| peer.is_connected).count() + 1;
                 let members = self.config.contacts.len();
