@@ -47,11 +47,12 @@ impl Clock {
         Timestamp::default().after(wall)
     }
 
-    /// What the lives of a member are counted from when it has nothing: the nanoseconds of the wall clock. A life is longer than what
-    /// it adds to its number, so one that follows the loss of a disk is greater than those before.
+    /// What the lives of a member are counted from when it has nothing: the wall clock, in nanoseconds. A life is longer than what
+    /// it adds to its number, so one that follows the loss of a disk is greater than those before, unless the clock was set back. From
+    /// the year 2262 on all are counted from the same.
     #[cfg(feature = "cluster")]
     pub(crate) fn lives_from() -> BootId {
-        BootId::new(Self::wall().get().saturating_mul(1_000_000))
+        BootId::new(Self::wall().get().saturating_mul(1_000_000).min(u64::MAX / 2))
     }
 
     /// What both clocks show.

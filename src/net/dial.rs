@@ -139,6 +139,7 @@ fn wait_for_turn(shared: &Shared, peer: &Peer, lane: Lane, delay: Duration) -> b
 fn call(shared: &Shared, peer: &Peer, lane: Lane) -> Result<(Greeted, Arc<TcpStream>, KeptSocket), String> {
     let addresses = peer.line(lane).state.lock().addresses.clone();
     let mut words = "it has no address".to_owned();
+    let mut refusals = Vec::new();
     for address in &addresses {
         let candidates = match resolve(address, shared.settings.connect_timeout) {
             Ok(candidates) => candidates,
@@ -154,12 +155,13 @@ fn call(shared: &Shared, peer: &Peer, lane: Lane) -> Result<(Greeted, Arc<TcpStr
             match call_at(shared, peer, lane, candidate) {
                 Ok(called) => return Ok(called),
                 Err(failure) => {
-                    peer.note(lane, &failure);
                     words = format!("{address}: {failure}");
+                    refusals.extend(failure.refusal().map(|refusal| (refusal, failure.to_string())));
                 }
             }
         }
     }
+    peer.note(lane, refusals);
     Err(words)
 }
 

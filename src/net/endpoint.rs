@@ -258,12 +258,15 @@ fn accept_all(shared: &Arc<Shared>, listener: &TcpListener) {
 /// Gives a caller a thread, unless too many have one before it is known who they are.
 fn take_in(shared: &Arc<Shared>, socket: TcpStream, address: SocketAddr) {
     let Some(place) = Place::take(shared) else {
+        greet::turn_away(&socket, Refusal::Busy);
         shared.counters.crowded_out.add(1);
         return turned_away(shared, address, &Failure::RefusedHere(Refusal::Busy));
     };
     let name = "spinney-greet".to_owned();
-    let serving = Arc::clone(shared);
-    if let Err(error) = shared.threads.spawn(name, move || serve(&serving, socket, address, place)) {
+    let socket = Arc::new(socket);
+    let (serving, served) = (Arc::clone(shared), Arc::clone(&socket));
+    if let Err(error) = shared.threads.spawn(name, move || serve(&serving, served, address, place)) {
+        greet::turn_away(&socket, Refusal::Busy);
         shared.counters.say(format!("cannot start a thread: {error}"));
     }
 }
@@ -286,8 +289,7 @@ impl Drop for Place {
 }
 
 /// Finds out who calls and what for, and then serves it until the connection ends.
-fn serve(shared: &Arc<Shared>, socket: TcpStream, address: SocketAddr, place: Place) {
-    let socket = Arc::new(socket);
+fn serve(shared: &Arc<Shared>, socket: Arc<TcpStream>, address: SocketAddr, place: Place) {
     let Some(_kept) = shared.sockets.keep(&socket) else { return };
     let mut peer = None;
     let greeted = Timed::new(&socket, shared.settings.handshake_timeout, shared.settings.clock).and_then(

@@ -43,6 +43,8 @@ pub enum NetError {
     Refused(Refusal),
     /// There is somebody at the other end, who has not answered in time.
     TimedOut,
+    /// There is a member at the other end, which has closed the connection without an answer.
+    Unanswered,
     /// What is at the other end is no member of this protocol, or the connection broke.
     Broken {
         /// What was seen.
@@ -66,6 +68,7 @@ impl fmt::Display for NetError {
             Self::Io { action, .. } => write!(f, "cannot {action}"),
             Self::Refused(refusal) => write!(f, "refused: {refusal}"),
             Self::TimedOut => f.write_str("the member takes too long to answer"),
+            Self::Unanswered => f.write_str("the member does not answer"),
             Self::Broken { problem } => f.write_str(problem),
         }
     }

@@ -1,7 +1,7 @@
 //! The handshake, over a socket and within a time.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::error::{NetError, Refusal};
@@ -41,6 +41,16 @@ impl From<io::Error> for Failure {
 impl From<Garbage> for Failure {
     fn from(garbage: Garbage) -> Self {
         Self::Garbage(garbage.0)
+    }
+}
+
+impl Failure {
+    /// Why one of the two does not talk to the other.
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::RefusedThere(refusal) | Self::RefusedHere(refusal) => Some(*refusal),
+            Self::Io(_) | Self::TimedOut | Self::Garbage(_) => None,
+        }
     }
 }
 
@@ -84,6 +94,13 @@ impl<'a> Timed<'a> {
         socket.set_nodelay(true)?;
         socket.set_write_timeout(Some(timeout))?;
         Ok(Self { socket, deadline: clock() + timeout, clock })
+    }
+
+    /// For `timeout` from now on.
+    pub(super) fn go_on_for(&mut self, timeout: Duration) -> Result<(), Failure> {
+        self.socket.set_write_timeout(Some(timeout))?;
+        self.deadline = (self.clock)() + timeout;
+        Ok(())
     }
 
     /// Reads what is there, at least a byte.
@@ -258,6 +275,18 @@ pub(super) fn answer(
             socket.write(&Verdict { proof: [0; 32], refusal: Some(refusal) }.encode())?;
             Err(Failure::RefusedHere(refusal))
         }
+    }
+}
+
+/// Tells a caller that was not listened to why, as far as that goes without waiting: it is not to take this member for one that
+/// is not there.
+pub(super) fn turn_away(mut socket: &TcpStream, refusal: Refusal) {
+    if socket.set_nonblocking(true).is_ok()
+        && socket.write_all(&Challenge::refusing(refusal).encode()).is_ok()
+    {
+        // What it has said by now is taken, or closing would take back what it is told.
+        let _ =
+            socket.shutdown(Shutdown::Write).and_then(|()| socket.read(&mut [0; GREETING_BYTES]).map(drop));
     }
 }
 

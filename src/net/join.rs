@@ -29,8 +29,8 @@ const READ_BYTES: usize = 4 << 10;
 /// # Errors
 ///
 /// [`NetError::Refused`] when the member has another secret or version, or too many callers. [`NetError::TooLarge`]
-/// when the request exceeds [`JOIN_BYTES_MAX`]. [`NetError::Io`], [`NetError::Broken`] and [`NetError::TimedOut`] when
-/// no member could be reached, or it did not answer: whether it heard the request is not known.
+/// when the request exceeds [`JOIN_BYTES_MAX`]. [`NetError::Io`] and [`NetError::Broken`] when no member could be reached;
+/// [`NetError::TimedOut`] and [`NetError::Unanswered`] when it did not answer: whether it heard the request is not known.
 pub fn join(
     address: &str,
     request: &[u8],
@@ -59,11 +59,23 @@ fn ask(
 ) -> Result<Vec<u8>, NetError> {
     let mut timed = Timed::new(socket, settings.handshake_timeout, settings.clock)?;
     let greeted = greet::call(&mut timed, secret, Wanted::Anybody, 0)?;
+    ask_member(&mut timed, greeted, request, settings).map_err(|failure| match failure {
+        Failure::Io(_) | Failure::Garbage(_) => NetError::Unanswered,
+        other => other.into(),
+    })
+}
+
+fn ask_member(
+    timed: &mut Timed<'_>,
+    greeted: Greeted,
+    request: &[u8],
+    settings: &Settings,
+) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     Encoder::new(greeted.outgoing).encode(Kind::JoinRequest, request, &mut bytes);
     timed.write(&bytes)?;
-    let mut timed = Timed::new(socket, settings.join_timeout, settings.clock)?;
-    Ok(read_one(&mut timed, Decoder::new(greeted.incoming, &[Kind::JoinAnswer], JOIN_BYTES_MAX))?)
+    timed.go_on_for(settings.join_timeout)?;
+    read_one(timed, Decoder::new(greeted.incoming, &[Kind::JoinAnswer], JOIN_BYTES_MAX))
 }
 
 /// The acceptor's part, once the handshake is done: hands the request to the owner and sends the answer.

@@ -21,7 +21,6 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::error::{Refusal, Unsent};
 use super::event::{Event, SessionId};
-use super::greet::Failure;
 use super::handshake::Purpose;
 use super::pen::Pen;
 use super::queue::{Class, Outgoing, Queue};
@@ -237,14 +236,15 @@ impl Peer {
         }
     }
 
-    /// Notes why a call came to nothing.
-    pub(super) fn note(&self, lane: Lane, failure: &Failure) {
-        let (Failure::RefusedThere(refusal) | Failure::RefusedHere(refusal)) = failure else {
-            self.line(lane).state.lock().refusal = None;
-            return;
-        };
-        if !refusal.is_passing() {
-            self.line(lane).state.lock().refusal = Some(failure.to_string());
+    /// Notes why a call came to nothing: what was refused at its addresses, in words as well.
+    pub(super) fn note(&self, lane: Lane, refusals: Vec<(Refusal, String)>) {
+        let mut state = self.line(lane).state.lock();
+        // One that passes says nothing about those that do not.
+        if refusals.iter().all(|(refusal, _)| !refusal.is_passing()) {
+            state.refusal = None;
+        }
+        if let Some((_, words)) = refusals.into_iter().find(|(refusal, _)| !refusal.is_passing()) {
+            state.refusal = Some(words);
         }
     }
 

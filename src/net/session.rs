@@ -43,7 +43,7 @@ pub(super) fn run(
         Ok(session) => session,
         Err(refusal) => {
             // Mostly since the other connection of the pair has come up in the meantime.
-            peer.note(lane, &Failure::RefusedHere(refusal));
+            peer.note(lane, vec![(refusal, Failure::RefusedHere(refusal).to_string())]);
             shared.counters.say(format!("member {}: {refusal}", peer.member));
             return false;
         }

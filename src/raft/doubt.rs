@@ -25,13 +25,16 @@
 //! refusal is enough: a founder that lags behind may not know, but the first change was committed by a majority of the founders before
 //! anybody else could be given a vote. `tests/raft_exhaustive.rs` and the simulator lose disks in the middle of everything.
 //!
+//! What is told may not be durable yet with whoever tells it, and be lost there. Then this member helps to elect nobody until a leader
+//! that does without its vote has a newer log. To be told less would not be safe: with the copy on the lost disk, it may be committed.
+//!
 //! The second takes the word of those who have nothing, those who are in doubt themselves among them. So it is made hard to get wrong:
 //!
 //! - What a founder in doubt is told of, terms as well as entries, is its floor from then on, durably, and part of its own testimony: it
 //!   is not forgotten when it starts again, nor when whoever told loses its disk.
 //! - Whoever has been in a later term may have voted for a leader whose entries it never got.
 //! - Whoever is there and does not tell how far it is, because it is too slow, or has stopped since its disk failed, is not out of
-//!   reach: it may have what is missing. Nor is whoever was there a moment ago.
+//!   reach: it may have what is missing. Nor is whoever was there a moment ago, as far as the same process knows.
 //! - Whoever told that it has nothing, and cannot be reached any more, is not counted: it may have heard of more since.
 //! - Whoever is out of doubt takes part once that is durable, and not before. So when somebody stands in a later term, those that
 //!   made it stand are in doubt no more, whatever power is lost, and need not wait for those who never came.
@@ -69,7 +72,7 @@ pub enum Witness {
     Told(Testimony),
     /// It is there, and does not tell.
     Silent,
-    /// It cannot be reached, and could not for a while.
+    /// It cannot be reached, nor is it known to have been there a moment ago.
     Unreachable,
     /// It has none to give: see [`Raft::testimony_for_founder`].
     Disowned,

@@ -45,7 +45,6 @@ pub(super) fn changed(
 ) -> Result<(Config, Option<MemberId>), Denied> {
     let (mut config, before, mut added) = (config.clone(), config, None);
     for change in changes {
-        config.was_changed |= !matches!(change, Change::Update(..));
         match change {
             Change::Add(_) if added.is_some() => return Err(Denied::NotNow),
             Change::Add(contact) => {
@@ -78,6 +77,7 @@ pub(super) fn changed(
     if config.voters.is_empty() || config == *before {
         return Err(Denied::Pointless);
     }
+    config.was_changed |= config.voters != before.voters || config.learners != before.learners;
     Ok((config, added))
 }
 
@@ -309,7 +309,10 @@ mod tests {
             let changes: Vec<Change> = changes.iter().map(|&(kind, who, where_)| change(kind, who, where_)).collect();
             let (old, index) = (config(&twin), LogIndex::new(77));
             let naive = naively(&twin, &changes, joiner(index)).map(|twin| config(&twin));
-            let naive = naive.filter(|new| !new.voters.is_empty() && *new != old);
+            let naive = naive.filter(|new| !new.voters.is_empty() && *new != old).map(|new| Config {
+                was_changed: (&new.voters, &new.learners) != (&old.voters, &old.learners),
+                ..new
+            });
             let made = changed(&old, &changes, index);
             prop_assert_eq!(made.as_ref().ok().map(|(config, _)| config), naive.as_ref());
             let Ok((new, added)) = made else { return Ok(()) };

@@ -12,8 +12,8 @@ use super::log::{Parts, Wal, WalSettings};
 use super::scan::{Found, Segment, Segments, scan};
 use super::segment::{EmptySegment, Header, Identity, Position, RECORDS_START, name_of};
 use super::spares::Maker;
-use crate::entry::{Entry, EntryId, HardState, Testimony};
-use crate::types::LogIndex;
+use crate::entry::{Entry, EntryId, HardState};
+use crate::types::{LogIndex, Term};
 
 /// What a log holds, by reading it from beginning to end. Nothing is written before [`Recovery::into_wal`].
 #[derive(Debug)]
@@ -260,11 +260,12 @@ impl Recovery {
         Ok(region)
     }
 
-    /// Whether the log has had no entry, and its member has heard of none while it waited for others. It may have voted.
+    /// Whether the log has had no entry, and its member has heard of nothing that comes after the first term has begun while it waited
+    /// for others. It may have voted.
     pub fn is_empty(&self) -> bool {
         let floor = self.hard_state().unwrap_or_default().floor;
-        let last = self.last().max(self.snapshot_mark().unwrap_or_default());
-        last == EntryId::default() && floor == Testimony::default()
+        let last = self.last().max(self.snapshot_mark().unwrap_or_default()).max(floor.last);
+        last == EntryId::default() && floor.term <= Term::new(1)
     }
 
     /// Removes a log that is empty, so that another can be begun.

@@ -22,7 +22,7 @@ use super::threads::{Bell, Hands, Inbox, keep_time, serve_watchers, spawn};
 use super::traffic::Counting;
 use super::waiting::Waiting;
 use crate::codec;
-use crate::entry::{Config, Contact, EntryId};
+use crate::entry::{Config, Contact, EntryId, HardState};
 use crate::error::Error;
 use crate::net::{self, Endpoint, Secret, Speaker};
 use crate::raft::is_founder;
@@ -100,7 +100,8 @@ fn known(disk: &Arc<dyn Disk>, cluster: &ClusterSettings) -> Result<Option<Ident
     if !is_alone && identity == known {
         return Ok(Some(known));
     }
-    let has_begun = recovery.hard_state().unwrap_or_default().term > Term::default();
+    let HardState { term, floor, .. } = recovery.hard_state().unwrap_or_default();
+    let has_begun = term.max(floor.term) > Term::default();
     if !recovery.is_empty() || has_begun && !is_alone {
         return Err(not_this("is of a founder of a cluster with other members, which has begun"));
     }

@@ -110,7 +110,7 @@ impl Asker {
         {
             let answer = match net::join(address, &question, self.secret.as_ref(), &self.settings) {
                 Ok(answer) => codec::decode(&answer),
-                Err(NetError::TimedOut | NetError::Refused(_)) => {
+                Err(NetError::TimedOut | NetError::Unanswered | NetError::Refused(_)) => {
                     heard = Witness::Silent;
                     continue;
                 }

@@ -51,11 +51,17 @@ fn only_a_log_that_never_had_anything_is_discarded() {
         let floor = Testimony { term: Term::new(term), last };
         WriteSet { hard_state: Some(HardState { floor, ..HardState::default() }), ..WriteSet::default() }
     };
-    for used in [told(1, id(1, 1)), told(2, EntryId::default()), set_of(1, 10)] {
+    let disk_with = |set| {
         let disk = SimulatedDisk::new();
         let mut wal = create(&disk);
-        wal.append(&used).unwrap();
+        wal.append(&set).unwrap();
         wal.close().unwrap();
+        disk
+    };
+    // That a term has begun is nothing yet.
+    scan(&disk_with(told(1, EntryId::default()))).unwrap().discard_empty().unwrap();
+    for used in [told(1, id(1, 1)), told(2, EntryId::default()), set_of(1, 10)] {
+        let disk = disk_with(used);
         assert!(matches!(scan(&disk).unwrap().discard_empty(), Err(WalError::LogExists { .. })));
         assert_eq!(scan(&disk).unwrap().identity(), Some(IDENTITY));
     }
