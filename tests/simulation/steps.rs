@@ -161,6 +161,9 @@ impl World {
             Output::Run(job) => {
                 let takes = if self.is_calm { self.plan.job.min(20 * MS) } else { self.plan.job };
                 let delay = 10 + self.disks.exponential(takes);
+                if !self.is_calm {
+                    self.slow_jobs_until = self.slow_jobs_until.max(self.now + delay);
+                }
                 self.after(delay, Event::Job { place, life, job });
             }
             Output::Answer { token, answer } => self.answered(place, token, answer),

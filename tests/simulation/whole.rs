@@ -123,8 +123,8 @@ impl World {
 
     /// Waits until nothing is left that has a time to live. None of it stays longer than that, nobody being there to write.
     fn outlive_all(&mut self) {
-        // Whoever has just taken office may be the first to know how late it is.
-        self.run_until(self.now + LATE_MS_MAX * MS);
+        // Whoever has just taken office may be the first to know how late it is, and wait for room in its log.
+        self.run_until(self.slow_jobs_until.max(self.now) + LATE_MS_MAX * MS);
         let began = self.now;
         while let Some(deadline) = self.witness.first_deadline() {
             let Some((leader, _, time, _)) = self.leader_time() else {

@@ -109,6 +109,8 @@ pub struct World {
     pub(super) lull_until: Time,
     /// Whether faults are over.
     pub(super) is_calm: bool,
+    /// Jobs that were begun before may take until then.
+    pub(super) slow_jobs_until: Time,
     /// What members say to each other.
     pub(super) spoken: super::whole::Spoken,
     /// Whether something was promised to a leader in the present step.
@@ -150,6 +152,7 @@ impl World {
             knowers: BTreeMap::new(),
             lull_until: 0,
             is_calm: false,
+            slow_jobs_until: 0,
             spoken: super::whole::Spoken::default(),
             has_promised: false,
             trace: mix(plan.seed),
