@@ -148,7 +148,7 @@ pub enum Error {
         why: String,
     },
     /// The directory is empty, and another founder of the cluster knows that this member has been there: what it has
-    /// promised is lost, so it cannot go on as who it was. Or the cluster has taken in members since, and does not wait for it
+    /// promised is lost, so it cannot go on as who it was. Or the members have changed since, and do not wait for it
     /// any more. It may join as a new one, with `Builder::join`. Where the others cannot be asked at once, it takes no part before
     /// they have answered: see `Builder::peers`.
     Forgotten {
@@ -352,7 +352,7 @@ impl fmt::Display for Error {
             Self::Forgotten { member, known_at } => {
                 write!(
                     f,
-                    "it is empty, and {known_at} knows {member} from before, or other members: it may join as a new one only"
+                    "it is empty, and {known_at} knows {member} from before, or that the members have changed: it may join as a new one only"
                 )
             }
             Self::Alone => f.write_str("this store is no member of a cluster"),

@@ -253,8 +253,8 @@ pub enum Stop {
     /// It had said that entries are durable which it does not have: its disk lost them, or was put back from an
     /// old copy. As this member it can do only harm; it can come back as a new one.
     LostData,
-    /// It is a founder that had nothing, and may have had something: another founder knows it from before, or knows of members that are
-    /// no founders. It can come back as a new one.
+    /// It is a founder that had nothing, and may have had something: another founder knows it from before, or that the members have
+    /// changed. It can come back as a new one.
     Disowned,
 }
 

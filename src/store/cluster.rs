@@ -68,7 +68,7 @@ impl Builder {
     ///
     /// Until it takes part, a founder's directory may be opened with other founders: it then begins another cluster, unless
     /// it was told that the first one has begun. Before it has been given a first entry it may be opened alone, and then begins a
-    /// cluster of its own. One that waited for so long that others have joined is to join, too.
+    /// cluster of its own. One that waited for so long that the members have changed is to join, too.
     pub fn peers<N: Into<String>, A: Into<String>>(
         mut self,
         founders: impl IntoIterator<Item = (N, A)>,
@@ -363,7 +363,7 @@ impl Cluster {
     }
 
     /// Whether this founder, whose directory was empty, has been told what [`Error::Forgotten`] says when it is told before it
-    /// is open: another founder knows it from before, or knows of other members. It takes no part, and may join as a new member.
+    /// is open: another founder knows it from before, or that the members have changed. It takes no part, and may join as a new member.
     #[must_use]
     pub fn is_forgotten(&self) -> bool {
         self.head().stopped == Some(Stop::Disowned)

@@ -138,7 +138,7 @@ impl fmt::Display for Expelled {
             Self::Removed => "been removed from its cluster for good",
             Self::LostData => "lost data that its cluster counts on",
             Self::Forgotten => {
-                "an empty directory, while its cluster knows it from before or has taken in others"
+                "an empty directory, while its cluster knows it from before, or has changed its members"
             }
         })
     }

@@ -61,7 +61,7 @@ impl Head {
                     .to_owned(),
             ),
             Some(Stop::Disowned) => problems.push(
-                "this member's directory was empty, and another founder knows it from before, or others than founders: \
+                "this member's directory was empty, and another founder knows it from before, or that the members have changed: \
                  let it join as a new member"
                     .to_owned(),
             ),
