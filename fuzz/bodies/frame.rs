@@ -2,7 +2,7 @@
 
 use spinney::internals::net::wire::{Check, Decoder, Encoder, FrameError, HEADER_BYTES, Kind};
 
-const KINDS: &[Kind] = &[Kind::Urgent, Kind::Data, Kind::Ping];
+const KINDS: &[Kind] = &[Kind::Urgent, Kind::Data, Kind::Part, Kind::Ping];
 const BYTES_MAX: usize = 300;
 
 pub(crate) fn run(bytes: &[u8]) {

@@ -32,6 +32,8 @@ pub enum Kind {
     JoinRequest = 5,
     /// The answer to it.
     JoinAnswer = 6,
+    /// The beginning of a [`Data`](Self::Data) message, or more of it; the frame of that kind ends it. What is urgent may come between.
+    Part = 7,
 }
 
 /// Why bytes are not frames. The connection they came on is of no more use.

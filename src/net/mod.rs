@@ -11,7 +11,8 @@
 //! One connection serves a pair of members both ways, whoever opened it, so that it is enough if one of them knows an
 //! address of the other: a member that was away meets others that it has never heard of. Each calls the peers that it
 //! knows and is not connected with; where two connections come up, both ends keep the same one (`peer` says which).
-//! Heartbeats and votes overtake data in the queue and wait at most for what the kernel holds. Snapshots have
+//! Heartbeats and votes overtake data in the queue; large data is sent in pieces, and the kernel is given no more than it can
+//! send soon, so that they wait for a moment at most on a narrow link, too. Snapshots have
 //! connections of their own, which are opened when needed and sent on at a limited rate.
 //!
 //! # Threads

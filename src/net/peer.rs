@@ -23,13 +23,13 @@ use super::error::{Refusal, Unsent};
 use super::event::{Event, SessionId};
 use super::handshake::Purpose;
 use super::pen::Pen;
-use super::queue::{Class, Outgoing, Queue};
+use super::queue::{Class, Outgoing, PIECE_BYTES, Queue, messages_in};
 use super::settings::Settings;
 use super::shared::Shared;
 use crate::types::{BootId, MemberId};
 
-/// Messages that are written by whoever sends them have no more bytes than that: what is copied and checked takes time.
-const AT_ONCE_BYTES: usize = 64 << 10;
+/// So much is written at once by whoever sends, about, before it is looked whether anything more urgent has come.
+const AT_ONCE_BYTES: usize = PIECE_BYTES;
 
 /// Which of a peer's connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,7 +194,7 @@ impl Peer {
             }
             state.pen = Some(pen);
             state.was_written = true;
-            shared.counters.messages_sent.add(batch.len());
+            shared.counters.messages_sent.add(messages_in(&batch));
             shared.counters.bytes_sent.add(bytes);
             batch.clear();
         }

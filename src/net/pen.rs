@@ -13,7 +13,7 @@ use std::io::{self, IoSlice, Write};
 use std::net::TcpStream;
 
 use super::frame::{Encoder, Kind};
-use super::queue::{Class, Outgoing, Part};
+use super::queue::{Outgoing, Part};
 
 /// Parts of this size are written from where they are; copying shorter ones is cheaper.
 const PART_BYTES: usize = 4 << 10;
@@ -37,7 +37,7 @@ impl Pen {
     /// Writes the batch as far as the kernel takes it without waiting; gives how many bytes it has. What is left is the
     /// writer's.
     #[cfg(target_os = "linux")]
-    pub(super) fn write_now(&mut self, socket: &TcpStream, batch: &[(Class, Outgoing)]) -> io::Result<usize> {
+    pub(super) fn write_now(&mut self, socket: &TcpStream, batch: &[(Kind, Outgoing)]) -> io::Result<usize> {
         debug_assert!(!self.has_unsent(), "what was left is the writer's");
         let mut bytes = std::mem::take(&mut self.unsent);
         for chunk in encode(&mut self.encoder, batch) {
@@ -59,7 +59,7 @@ impl Pen {
     }
 
     /// Writes what was left and then the batch, however long that takes; gives how many bytes the batch has.
-    pub(super) fn write(&mut self, mut socket: &TcpStream, batch: &[(Class, Outgoing)]) -> io::Result<usize> {
+    pub(super) fn write(&mut self, mut socket: &TcpStream, batch: &[(Kind, Outgoing)]) -> io::Result<usize> {
         socket.write_all(&self.unsent).map_err(in_words)?;
         self.unsent.clear();
         write_chunks(socket, &encode(&mut self.encoder, batch))
@@ -90,14 +90,14 @@ impl Chunk<'_> {
 }
 
 /// The frames of a batch.
-fn encode<'a>(encoder: &mut Encoder, batch: &'a [(Class, Outgoing)]) -> Vec<Chunk<'a>> {
+fn encode<'a>(encoder: &mut Encoder, batch: &'a [(Kind, Outgoing)]) -> Vec<Chunk<'a>> {
     let mut chunks = Vec::new();
     let mut copied = Vec::with_capacity(4096);
     let mut check = Vec::with_capacity(32);
-    for (class, message) in batch {
+    for (kind, message) in batch {
         check.clear();
         let parts = message.parts();
-        let header = encoder.frame(class.kind(), parts.iter().map(Part::as_slice), &mut check);
+        let header = encoder.frame(*kind, parts.iter().map(Part::as_slice), &mut check);
         copied.extend_from_slice(&header);
         for part in parts.iter().map(Part::as_slice) {
             if part.len() < PART_BYTES {

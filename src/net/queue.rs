@@ -19,6 +19,9 @@ pub enum Class {
     Bulk,
 }
 
+/// All of them, the most urgent first.
+const CLASSES: [Class; 3] = [Class::Urgent, Class::Data, Class::Bulk];
+
 impl Class {
     pub(super) fn kind(self) -> Kind {
         match self {
@@ -33,10 +36,13 @@ impl Class {
             Kind::Urgent => Some(Self::Urgent),
             Kind::Data => Some(Self::Data),
             Kind::Bulk => Some(Self::Bulk),
-            Kind::Ping | Kind::JoinRequest | Kind::JoinAnswer => None,
+            Kind::Ping | Kind::Part | Kind::JoinRequest | Kind::JoinAnswer => None,
         }
     }
 }
+
+/// Data is sent in pieces of so many bytes, so that what is urgent need not wait for all of a large message.
+pub(super) const PIECE_BYTES: usize = 64 << 10;
 
 /// Bytes of a message.
 #[derive(Clone, Debug)]
@@ -80,6 +86,20 @@ impl Outgoing {
     pub(super) fn parts(&self) -> &[Part] {
         &self.parts
     }
+
+    /// A copy of so many of its bytes.
+    fn piece(&self, from: usize, bytes: usize) -> Self {
+        let all = self.parts.iter().flat_map(|part| part.as_slice().chunks(PIECE_BYTES));
+        let mut piece = Vec::with_capacity(bytes);
+        let mut before = 0;
+        for run in all {
+            let begins = from.saturating_sub(before).min(run.len());
+            let ends = (from + bytes).saturating_sub(before).min(run.len());
+            piece.extend_from_slice(&run[begins..ends]);
+            before += run.len();
+        }
+        piece.into()
+    }
 }
 
 impl From<Vec<u8>> for Outgoing {
@@ -108,13 +128,30 @@ const MESSAGE_OVERHEAD: usize = 64;
 struct Waiting {
     messages: VecDeque<Outgoing>,
     bytes: usize,
+    /// So many bytes of the first are sent.
+    begun: usize,
 }
 
 impl Waiting {
-    fn pop(&mut self) -> Option<Outgoing> {
+    /// How many bytes [`pop`](Self::pop) gives.
+    fn bytes_of_next(&self, class: Class) -> Option<usize> {
+        let left = self.messages.front()?.bytes - self.begun;
+        Some(if class == Class::Data { left.min(PIECE_BYTES) } else { left })
+    }
+
+    /// What comes next: a message, or a piece of one.
+    fn pop(&mut self, class: Class) -> Option<(Kind, Outgoing)> {
+        let (bytes, message) = (self.bytes_of_next(class)?, self.messages.front()?);
+        if self.begun + bytes < message.bytes {
+            let piece = message.piece(self.begun, bytes);
+            self.begun += bytes;
+            return Some((Kind::Part, piece));
+        }
+        let begun = std::mem::take(&mut self.begun);
         let message = self.messages.pop_front()?;
         self.bytes -= message.bytes + MESSAGE_OVERHEAD;
-        Some(message)
+        let message = if begun > 0 { message.piece(begun, bytes) } else { message };
+        Some((class.kind(), message))
     }
 }
 
@@ -148,24 +185,24 @@ impl Queue {
         Ok(())
     }
 
-    /// Moves what comes next to `batch`: the most urgent first, and beyond one message no more than `bytes_max`.
-    pub(super) fn take(&mut self, bytes_max: usize, batch: &mut Vec<(Class, Outgoing)>) {
+    /// Moves what comes next to `batch`: the most urgent first, and beyond one message, or a piece of one, no more than `bytes_max`.
+    pub(super) fn take(&mut self, bytes_max: usize, batch: &mut Vec<(Kind, Outgoing)>) {
         let mut bytes = 0;
-        for class in [Class::Urgent, Class::Data, Class::Bulk] {
+        for class in CLASSES {
             let waiting = &mut self.waiting[class as usize];
-            while let Some(next) = waiting.messages.front() {
-                if !batch.is_empty() && bytes + next.bytes > bytes_max {
+            while let Some(next) = waiting.bytes_of_next(class) {
+                if !batch.is_empty() && bytes + next > bytes_max {
                     return;
                 }
-                bytes += next.bytes;
-                batch.extend(waiting.pop().map(|message| (class, message)));
+                bytes += next;
+                batch.extend(waiting.pop(class));
             }
         }
     }
 
-    /// How large the next message is.
+    /// How large the next message is, or the next piece.
     pub(super) fn bytes_of_next(&self) -> Option<usize> {
-        self.waiting.iter().find_map(|waiting| waiting.messages.front()).map(Outgoing::bytes)
+        CLASSES.iter().find_map(|&class| self.waiting[class as usize].bytes_of_next(class))
     }
 
     /// Whether somebody who was refused should be told, once, that there is room again.
@@ -195,14 +232,48 @@ impl Queue {
     }
 }
 
+/// How many messages end in a batch.
+pub(super) fn messages_in(batch: &[(Kind, Outgoing)]) -> usize {
+    batch.iter().filter(|(kind, _)| *kind != Kind::Part).count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn lengths(queue: &mut Queue, bytes_max: usize) -> Vec<(Class, usize)> {
+    fn lengths(queue: &mut Queue, bytes_max: usize) -> Vec<(Kind, usize)> {
         let mut batch = Vec::new();
         queue.take(bytes_max, &mut batch);
-        batch.iter().map(|(class, message)| (*class, message.bytes())).collect()
+        batch.iter().map(|(kind, message)| (*kind, message.bytes())).collect()
+    }
+
+    #[test]
+    fn what_is_urgent_comes_between_the_pieces_of_what_is_large() {
+        let mut queue = Queue::new(1 << 20, 100);
+        let large: Vec<u8> = (0..2 * PIECE_BYTES + 9).map(|n| (n % 251) as u8).collect();
+        let (first, second) = large.split_at(PIECE_BYTES / 3);
+        let parts = vec![Part::Own(first.to_vec()), Part::Shared(second.into())];
+        queue.push(Class::Data, Outgoing::new(parts)).unwrap();
+        queue.push(Class::Data, vec![7; 5].into()).unwrap();
+        let level = queue.level();
+        let take_one = |queue: &mut Queue| {
+            let mut batch = Vec::new();
+            queue.take(0, &mut batch);
+            assert_eq!(batch.len(), 1);
+            batch.remove(0)
+        };
+        let mut sent = vec![take_one(&mut queue)];
+        assert_eq!(queue.level(), level, "it waits until all of it is sent");
+        queue.push(Class::Urgent, vec![1].into()).unwrap();
+        sent.extend((0..4).map(|_| take_one(&mut queue)));
+        assert!(queue.is_empty());
+        let kinds: Vec<Kind> = sent.iter().map(|(kind, _)| *kind).collect();
+        assert_eq!(kinds, [Kind::Part, Kind::Urgent, Kind::Part, Kind::Data, Kind::Data]);
+        let bytes = |of: &[usize]| -> Vec<u8> {
+            of.iter().flat_map(|&n| sent[n].1.parts()).flat_map(|part| part.as_slice().to_vec()).collect()
+        };
+        assert!(bytes(&[0, 2, 3]) == large && bytes(&[4]) == [7; 5]);
+        assert_eq!(queue.level(), (0, 0));
     }
 
     #[test]
@@ -212,8 +283,8 @@ mod tests {
             queue.push(Class::Data, vec![0; bytes].into()).unwrap();
         }
         queue.push(Class::Urgent, vec![0; 7].into()).unwrap();
-        assert_eq!(lengths(&mut queue, 800), [(Class::Urgent, 7), (Class::Data, 300), (Class::Data, 400)]);
-        assert_eq!(lengths(&mut queue, 100), [(Class::Data, 500)], "one is taken whatever its size");
+        assert_eq!(lengths(&mut queue, 800), [(Kind::Urgent, 7), (Kind::Data, 300), (Kind::Data, 400)]);
+        assert_eq!(lengths(&mut queue, 100), [(Kind::Data, 500)], "one is taken whatever its size");
         assert!(queue.is_empty());
         assert_eq!(queue.level(), (0, 0));
     }
@@ -225,8 +296,8 @@ mod tests {
         assert_eq!(queue.push(Class::Data, vec![1].into()), Err(Unsent::Full), "by bytes");
         queue.push(Class::Urgent, vec![1].into()).unwrap();
         assert!(!queue.has_room_again());
-        assert_eq!(lengths(&mut queue, 1), [(Class::Urgent, 1)]);
-        assert_eq!(lengths(&mut queue, 1), [(Class::Data, 5000)]);
+        assert_eq!(lengths(&mut queue, 1), [(Kind::Urgent, 1)]);
+        assert_eq!(lengths(&mut queue, 1), [(Kind::Data, 5000)]);
         assert!(queue.has_room_again());
         assert!(!queue.has_room_again());
         for _ in 0..3 {

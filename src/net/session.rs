@@ -7,18 +7,19 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::event::{Event, Frames};
-use super::frame::{Decoder, Encoder, Kind, Span};
+use super::frame::{Decoder, Encoder, FrameError, Kind, Span};
 use super::greet::{Failure, Greeted};
 use super::peer::{Lane, Peer, Session};
 use super::pen::Pen;
-use super::queue::{Class, Outgoing};
+use super::queue::{Outgoing, PIECE_BYTES, messages_in};
 use super::shared::Shared;
 
 /// How much is read at once; frames that are larger are read as a whole.
 const READ_BYTES: usize = 128 << 10;
 
-/// How much is written at once, about: what is urgent waits for no more than that, and for what the kernel holds.
-const WRITE_BYTES: usize = 256 << 10;
+/// How much is written at once, about, and how much the kernel takes beyond what it can send: what is urgent waits for no more than
+/// those two, and for what is on its way.
+const WRITE_BYTES: usize = PIECE_BYTES;
 
 /// Makes a session of a connection whose handshake is done, and reads from it until it ends.
 ///
@@ -37,6 +38,11 @@ pub(super) fn run(
         .and_then(|()| socket.set_write_timeout(Some(settings.write_timeout)));
     if timeouts.is_err() {
         return false;
+    }
+    #[cfg(target_os = "linux")]
+    if lane == Lane::Messages {
+        // Where it is not known, what is urgent waits a little longer.
+        let _ = socket2::SockRef::from(&*socket).set_tcp_notsent_lowat(WRITE_BYTES as u32);
     }
     let pen = (lane != Lane::BulkIn).then(|| Pen::new(Encoder::new(greeted.outgoing)));
     let session = match peer.begin(shared, lane, greeted.boot, greeted.rank, socket, pen) {
@@ -58,7 +64,7 @@ pub(super) fn run(
         }
     }
     let allowed: &[Kind] = match lane {
-        Lane::Messages => &[Kind::Urgent, Kind::Data, Kind::Ping],
+        Lane::Messages => &[Kind::Urgent, Kind::Data, Kind::Part, Kind::Ping],
         Lane::BulkIn => &[Kind::Bulk, Kind::Ping],
         Lane::BulkOut => &[],
     };
@@ -75,6 +81,7 @@ pub(super) fn run(
 fn read(shared: &Shared, peer: &Peer, session: &Session, mut decoder: Decoder) -> io::Result<()> {
     let mut input = Input { bytes: vec![0; READ_BYTES], filled: 0 };
     let mut spans = Vec::new();
+    let mut pieces = Pieces { bytes: Vec::new(), bytes_max: shared.settings.frame_bytes_max };
     loop {
         let count = match (&*session.socket).read(&mut input.bytes[input.filled..]) {
             Ok(0) => return Ok(()),
@@ -94,7 +101,11 @@ fn read(shared: &Shared, peer: &Peer, session: &Session, mut decoder: Decoder) -
         if decoded.taken > 0 {
             session.heard.store(true, Ordering::Relaxed);
         }
-        let bytes = input.take(decoded.taken, decoded.wanted);
+        let mut bytes = input.take(decoded.taken, decoded.wanted);
+        pieces.put_together(&mut bytes, &mut spans).map_err(|error| {
+            shared.counters.broken_frames.add(1);
+            io::Error::new(io::ErrorKind::InvalidData, error)
+        })?;
         if spans.is_empty() {
             continue;
         }
@@ -113,6 +124,39 @@ fn claim(shared: &Shared, bytes: Vec<u8>, spans: Vec<Span>) -> Option<Frames> {
     let held = bytes.capacity() + spans.capacity() * size_of::<Span>();
     let claim = shared.budget.claim(held)?;
     Some(Frames { bytes, spans, _claim: claim })
+}
+
+/// The beginning of a large message, of which the rest is still to come.
+struct Pieces {
+    bytes: Vec<u8>,
+    bytes_max: usize,
+}
+
+impl Pieces {
+    /// Leaves whole messages: one that ends in `bytes` stands behind them, with a span of its own.
+    fn put_together(&mut self, bytes: &mut Vec<u8>, spans: &mut Vec<Span>) -> Result<(), FrameError> {
+        let is_whole = |span: &Span| span.kind != Kind::Part;
+        if self.bytes.is_empty() && spans.iter().all(is_whole) {
+            return Ok(());
+        }
+        for span in spans.iter_mut() {
+            let ends = span.kind == Kind::Data && !self.bytes.is_empty();
+            if is_whole(span) && !ends {
+                continue;
+            }
+            let length = self.bytes.len() + span.end - span.start;
+            if length > self.bytes_max {
+                return Err(FrameError::TooLarge { bytes: u32::try_from(length).unwrap_or(u32::MAX) });
+            }
+            self.bytes.extend_from_slice(&bytes[span.start..span.end]);
+            if ends {
+                (span.start, span.end) = (bytes.len(), bytes.len() + length);
+                bytes.append(&mut self.bytes);
+            }
+        }
+        spans.retain(is_whole);
+        Ok(())
+    }
 }
 
 /// What was read and not yet handed over.
@@ -193,7 +237,7 @@ impl Writer {
     }
 
     /// Waits until there is something to do, and nobody else is doing it.
-    fn next(&mut self, batch: &mut Vec<(Class, Outgoing)>) -> Next {
+    fn next(&mut self, batch: &mut Vec<(Kind, Outgoing)>) -> Next {
         let is_bulk = self.session.lane == Lane::BulkOut;
         let line = self.peer.line(self.session.lane);
         let mut state = line.state.lock();
@@ -227,13 +271,13 @@ impl Writer {
         }
     }
 
-    fn write(&self, mut pen: Pen, batch: &[(Class, Outgoing)]) -> io::Result<()> {
+    fn write(&self, mut pen: Pen, batch: &[(Kind, Outgoing)]) -> io::Result<()> {
         if self.session.lane == Lane::BulkOut {
             self.throttle(&mut pen, batch.iter().map(|(_, message)| message.bytes()).sum())?;
         }
         let bytes = pen.write(&self.session.socket, batch)?;
         self.put_back(pen);
-        self.shared.counters.messages_sent.add(batch.len());
+        self.shared.counters.messages_sent.add(messages_in(batch));
         self.shared.counters.bytes_sent.add(bytes);
         Ok(())
     }

@@ -182,6 +182,15 @@ pub enum Message {
     },
 }
 
+impl Message {
+    /// Whether this is a heartbeat about an entry that the follower has said to have: it may overtake entries. Any other one looks
+    /// like a gap if it overtakes those that it speaks of.
+    #[must_use]
+    pub fn goes_ahead(&self) -> bool {
+        matches!(self, Self::Append { prev, entries, matched, .. } if entries.is_empty() && prev.index <= *matched)
+    }
+}
+
 /// A command as it is forwarded, encoded once by the member that proposes it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Command(#[serde(with = "crate::codec::bytes")] pub Arc<[u8]>);

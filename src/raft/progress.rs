@@ -121,6 +121,11 @@ impl Progress {
         }
     }
 
+    /// Whether entries were sent that it has not said to have.
+    pub(super) fn has_under_way(&self) -> bool {
+        self.mode == Mode::Replicate && self.next.previous() > self.matched
+    }
+
     /// Counts a message with entries up to `last` that was sent.
     pub(super) fn sent(&mut self, last: LogIndex, bytes: u64) {
         match &mut self.mode {

@@ -200,7 +200,7 @@ impl Raft {
         leader.rounds.newest += 1;
         leader.rounds.round = Some(Round { index, readers });
         if !self.count_round(now, outputs) {
-            self.beat(now, outputs);
+            self.ask_for_loyalty(now, outputs);
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Every message says which entry comes before what it brings. A heartbeat is one that brings nothing and asks
 //! about the last entry that was sent: whoever lost something on the way says so at the next heartbeat at the
-//! latest, whatever has become of the answers.
+//! latest, whatever has become of the answers. Where that waits for entries that are under way, so does the heartbeat; then
+//! another one goes ahead of them, about the last entry that the member is known to have.
 
 use super::follower::Echo;
 use super::leader::Leader;
@@ -50,12 +51,24 @@ impl Raft {
         }
     }
 
-    /// Tells everybody that the leader is there: one heartbeat each, which also asks whether anything was lost.
+    /// Tells everybody that the leader is there, and asks whether anything was lost.
     pub(super) fn beat(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
         let Some((leader, desk)) = self.desk(now) else { return };
         for (&peer, progress) in &mut leader.peers {
             desk.offer_again(peer, progress, outputs);
+            desk.go_ahead(peer, progress, outputs);
             desk.beat(peer, progress, outputs);
+        }
+    }
+
+    /// Asks everybody whether it still follows this leader: one heartbeat each.
+    pub(super) fn ask_for_loyalty(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
+        let Some((leader, desk)) = self.desk(now) else { return };
+        for (&peer, progress) in &mut leader.peers {
+            if !desk.go_ahead(peer, progress, outputs) {
+                desk.offer_again(peer, progress, outputs);
+                desk.beat(peer, progress, outputs);
+            }
         }
     }
 
@@ -225,6 +238,16 @@ impl Desk<'_> {
         let prev = prev.unwrap_or_default();
         progress.told = progress.told.max(self.committed.min(prev.index));
         self.send(peer, prev, Vec::new(), progress.matched, outputs);
+    }
+
+    /// A heartbeat that need not wait for the entries that are under way, if there are any: see [`Message::goes_ahead`].
+    fn go_ahead(self, peer: MemberId, progress: &mut Progress, outputs: &mut Vec<Output>) -> bool {
+        let prev = self.log.id_at(progress.matched).filter(|_| progress.has_under_way());
+        if let Some(prev) = prev {
+            progress.told = progress.told.max(self.committed.min(prev.index));
+            self.send(peer, prev, Vec::new(), progress.matched, outputs);
+        }
+        prev.is_some()
     }
 
     /// Tells a member how far what it has is committed; others learn it with what they are sent.

@@ -32,6 +32,8 @@ struct Faults {
     corrupt_next: bool,
     /// Half of the next piece is passed on, and then the connection is closed.
     halve_next: bool,
+    /// So many bytes are passed on in a second; any number if 0.
+    rate: u32,
 }
 
 impl Line {
@@ -59,6 +61,11 @@ impl Line {
     /// Holds each piece for so long.
     pub(crate) fn delay(&self, delay: Duration) {
         self.lock().faults.delay = delay;
+    }
+
+    /// Passes on so many bytes in a second.
+    pub(crate) fn narrow(&self, rate: u32) {
+        self.lock().faults.rate = rate;
     }
 
     /// Flips a bit of the next piece.
@@ -141,6 +148,9 @@ impl Connection {
             let faults = line.next_faults(self);
             if !faults.delay.is_zero() {
                 std::thread::sleep(faults.delay);
+            }
+            if faults.rate > 0 {
+                std::thread::sleep(Duration::from_secs(count as u64) / faults.rate);
             }
             if faults.corrupt_next {
                 bytes[count / 2] ^= 1;

@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use socket2::{Domain, Socket, Type};
+
 use super::line::{Connection, Line};
 
 /// One of the two directions.
@@ -25,6 +27,8 @@ pub(crate) type Lines = dyn Fn(&TcpStream) -> Option<[Arc<Line>; 2]> + Send + Sy
 
 struct State {
     target: SocketAddr,
+    /// Its connections hold little that is not passed on yet.
+    is_shallow: bool,
     connections: Vec<Arc<Connection>>,
     threads: Vec<JoinHandle<()>>,
     /// How many connections were passed on.
@@ -59,16 +63,31 @@ impl Proxy {
         Self::begin(target, own, Box::new(move |_| Some(lines.clone())))
     }
 
+    /// A proxy that passes on so many bytes in a second each way, as a narrow link does that holds little itself.
+    pub(crate) fn narrow(target: SocketAddr, rate: u32) -> Self {
+        let own: [Arc<Line>; 2] = Default::default();
+        own.iter().for_each(|line| line.narrow(rate));
+        let lines = own.clone();
+        Self::begin_with(target, true, own, Box::new(move |_| Some(lines.clone())))
+    }
+
     /// A proxy whose connections are made of lines that others spoil.
     pub(crate) fn of_lines(target: SocketAddr, lines: Box<Lines>) -> Self {
         Self::begin(target, Default::default(), lines)
     }
 
     fn begin(target: SocketAddr, own: [Arc<Line>; 2], lines: Box<Lines>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::begin_with(target, false, own, lines)
+    }
+
+    fn begin_with(target: SocketAddr, is_shallow: bool, own: [Arc<Line>; 2], lines: Box<Lines>) -> Self {
+        let socket = stream_socket(is_shallow);
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        socket.listen(128).unwrap();
+        let listener = TcpListener::from(socket);
         let address = listener.local_addr().unwrap();
         let (connections, threads) = (Vec::new(), Vec::new());
-        let state = Mutex::new(State { target, connections, threads, passed: 0, is_over: false });
+        let state = Mutex::new(State { target, is_shallow, connections, threads, passed: 0, is_over: false });
         let shared = Arc::new(Shared { lines, state });
         let accepting = Arc::clone(&shared);
         let acceptor = Some(std::thread::spawn(move || accept_all(&accepting, &listener)));
@@ -145,6 +164,18 @@ impl Drop for Proxy {
     }
 }
 
+/// What a shallow connection holds, about.
+const SHALLOW_BYTES: usize = 16 << 10;
+
+/// A socket that is neither bound nor connected: later, others would have been told of a deeper buffer.
+fn stream_socket(is_shallow: bool) -> Socket {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    if is_shallow {
+        socket.set_recv_buffer_size(SHALLOW_BYTES).unwrap();
+    }
+    socket
+}
+
 fn accept_all(shared: &Arc<Shared>, listener: &TcpListener) {
     for caller in listener.incoming() {
         let mut state = shared.lock();
@@ -162,8 +193,15 @@ fn accept_all(shared: &Arc<Shared>, listener: &TcpListener) {
 /// Connects a caller with the target, and passes on what both say.
 fn serve(shared: &Shared, caller: TcpStream) {
     let Some(lines) = (shared.lines)(&caller) else { return };
-    let target = shared.lock().target;
-    let Ok(callee) = TcpStream::connect_timeout(&target, Duration::from_secs(1)) else { return };
+    let (target, is_shallow) = {
+        let state = shared.lock();
+        (state.target, state.is_shallow)
+    };
+    let callee = stream_socket(is_shallow);
+    if callee.connect_timeout(&target.into(), Duration::from_secs(1)).is_err() {
+        return;
+    }
+    let callee = TcpStream::from(callee);
     let Some(connection) = Connection::new(caller, callee, lines) else { return };
     {
         let mut state = shared.lock();

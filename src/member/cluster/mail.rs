@@ -9,7 +9,7 @@ use crate::types::MemberId;
 pub(super) fn send(endpoint: &Endpoint, envelope: &Envelope) -> usize {
     let class = match &envelope.message {
         Message::SnapshotChunk { .. } => Class::Bulk,
-        // In order, the empty ones too: one that overtakes the entries that it speaks of looks like a gap.
+        message if message.goes_ahead() => Class::Urgent,
         Message::Append { .. } | Message::Committed { .. } | Message::Forward { .. } => Class::Data,
         _ => Class::Urgent,
     };
