@@ -36,16 +36,19 @@
 //! - Whoever is there and does not tell how far it is, because it is too slow, or has stopped since its disk failed, is not out of
 //!   reach: it may have what is missing. Nor is whoever was there a moment ago, as far as the same process knows.
 //! - Whoever told that it has nothing, and cannot be reached any more, is not counted: it may have heard of more since.
+//! - What others say while this member is in doubt is not followed, but its term is told of with that; and whoever is no founder and
+//!   says anything shows that the members have changed.
 //! - Whoever is out of doubt takes part once that is durable, and not before. So when somebody stands in a later term, those that
 //!   made it stand are in doubt no more, whatever power is lost, and need not wait for those who never came.
 //!
 //! What is left: a second leader in a term, and the loss of what was acknowledged, may follow when some founders have never been given an
 //! entry nor heard of one or of a later term, whether or not they were there in the beginning; this member had an entry, or had voted, and
-//! has lost its disk; it makes a majority with them; and whoever else has entries or began that term cannot be reached.
+//! has lost its disk; it makes a majority with them; and whoever else has entries or began that term cannot be reached. Members
+//! that joined later are not asked, so they may be up, and are noticed only if they call before this one begins.
 
 use std::collections::BTreeMap;
 
-use super::{FAR, Output, Raft, Stop};
+use super::{FAR, Output, Raft, Stop, is_founder};
 use crate::entry::{Config, EntryId, HardState, Testimony};
 use crate::types::{MemberId, Term};
 
@@ -150,11 +153,17 @@ impl Raft {
         inquiry.flat_map(|inquiry| &inquiry.told).map(|(founder, told)| (*founder, *told))
     }
 
-    /// How far this member is, for a founder in doubt. None when that can only come as a new member: it was removed, or may
-    /// have given its word to others than founders.
+    /// How far this member is, for a founder in doubt. That can only come as a new member if it was removed, or may have given its
+    /// word to others than founders.
     #[must_use]
-    pub fn testimony_for_founder(&self) -> Option<Testimony> {
-        (!self.configs.current().was_changed).then(|| self.testimony())
+    pub fn testimony_for_founder(&self) -> Witness {
+        let (_, settled) = self.configs.settled(self.committed);
+        match (settled.was_changed, self.configs.current().was_changed) {
+            (true, _) => Witness::Disowned,
+            // That may come to nothing.
+            (false, true) => Witness::Silent,
+            (false, false) => Witness::Told(self.testimony()),
+        }
     }
 
     /// How far this member is, or may have been.
@@ -189,6 +198,19 @@ impl Raft {
         if let Some(testimony) = inquiry.and_then(|inquiry| inquiry.verdict(self.testimony(), &answers)) {
             self.go_on_from(testimony, outputs);
         }
+    }
+
+    /// A member says something while this one is in doubt, which is not to follow from it, but may not be the beginning.
+    pub(super) fn overhear(&mut self, from: MemberId, term: Term, outputs: &mut Vec<Output>) {
+        if self.inquiry.as_ref().is_none_or(|inquiry| inquiry.end.is_some()) {
+            return;
+        }
+        if !is_founder(from) {
+            return self.stop(Some(Stop::Disowned), outputs);
+        }
+        let floor = self.hard_state.floor.or_more(Testimony { term, ..Testimony::default() });
+        self.is_unwritten |= floor != self.hard_state.floor;
+        self.hard_state.floor = floor;
     }
 
     /// This member is out of doubt, once that is durable.

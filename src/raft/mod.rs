@@ -258,11 +258,14 @@ impl Raft {
 
     fn receive(&mut self, now: Timestamp, envelope: Envelope, outputs: &mut Vec<Output>) {
         let Envelope { from, to, term, message } = envelope;
-        if self.is_stopped || self.is_in_doubt() {
+        if self.is_stopped {
             return;
         }
         if let Err(what) = self.check_envelope(from, to, term, &message) {
             return outputs.push(Output::Fault { member: from, what });
+        }
+        if self.is_in_doubt() {
+            return self.overhear(from, term, outputs);
         }
         // Who is behind may be asked whether it would vote, and answers as of its own term; and a member that was removed
         // is so in every term.

@@ -189,12 +189,7 @@ impl Cluster {
     pub(crate) fn testify(&mut self, member: MemberId, witnesses: &[MemberId], events: &mut Vec<Event>) {
         let heard = |&witness: &MemberId| {
             let told = self.is_up(witness).then(|| self.raft(witness).testimony_for_founder());
-            let heard = match told {
-                Some(Some(testimony)) => Witness::Told(testimony),
-                Some(None) => Witness::Disowned,
-                None => Witness::Unreachable,
-            };
-            (witness, heard)
+            (witness, told.unwrap_or(Witness::Unreachable))
         };
         let answers = witnesses.iter().map(heard).collect();
         self.step(member, Input::Heard(answers), events);

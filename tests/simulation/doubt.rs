@@ -100,11 +100,14 @@ impl World {
         else {
             return Some(Witness::Unreachable);
         };
-        let told = replica.raft().testimony_for_founder().filter(|_| !replica.has_lived(founder));
+        let told = match replica.has_lived(founder) {
+            true => Witness::Disowned,
+            false => replica.raft().testimony_for_founder(),
+        };
         if self.faults.one_in(4) {
             return Some(if self.faults.one_in(2) { Witness::Silent } else { Witness::Unreachable });
         }
-        Some(told.map_or(Witness::Disowned, Witness::Told))
+        Some(told)
     }
 
     /// A disk that was doubtful is like any other from when its member takes part and has all that it may have had.

@@ -20,7 +20,7 @@ use crate::codec;
 use crate::entry::Config;
 use crate::error::Error;
 use crate::net::{self, NetError, Secret};
-use crate::raft::Witness;
+use crate::raft::{Witness, is_founder};
 use crate::replica::Input;
 use crate::types::MemberId;
 use crate::wal::Identity;
@@ -136,17 +136,26 @@ impl Asker {
     pub(super) fn run(mut self, inbox: &Arc<Inbox>, is_over: &Receiver<()>) {
         let mut pause = PAUSE_MIN;
         loop {
+            // Whoever disowns it, the core hears. What was heard before this member was open says only who did not: since then others
+            // may have heard of more.
+            let _ = self.ask_all();
             inbox.bring(Event::Founders(self.answers.clone()));
             let Err(RecvTimeoutError::Timeout) = is_over.recv_timeout(pause) else { return };
             pause = (pause * 2).min(PAUSE_MAX);
-            // Whoever disowns it, the core hears.
-            let _ = self.ask_all();
         }
     }
 }
 
 impl Core {
-    pub(super) fn hear_founders(&mut self, answers: BTreeMap<MemberId, Witness>) {
+    pub(super) fn hear_founders(&mut self, mut answers: BTreeMap<MemberId, Witness>) {
+        // Whoever calls this member is not out of reach; and if it is no founder, others may have taken in more of those.
+        let is_called_by_others = self.sessions.keys().any(|&member| !is_founder(member));
+        for (founder, heard) in &mut answers {
+            let is_there = is_called_by_others || self.sessions.contains_key(founder);
+            if is_there && *heard == Witness::Unreachable {
+                *heard = Witness::Silent;
+            }
+        }
         self.step(Input::Heard(answers));
         if self.replica.raft().witnesses().is_empty() {
             self.asking = None;

@@ -21,7 +21,7 @@ use crate::codec;
 use crate::entry::{Contact, Testimony};
 use crate::member::clock::Clock;
 use crate::net::JoinRequest;
-use crate::raft::{Change, Denied, Granted, Request};
+use crate::raft::{Change, Denied, Granted, Request, Witness};
 use crate::replica::Input;
 use crate::tree::Command;
 use crate::types::{ClusterId, MemberId};
@@ -111,16 +111,24 @@ impl Core {
             Question::HaveIBeen { cluster, you, .. }
                 if (Identity { cluster, member: you }) != self.replica.identity() =>
             {
-                asked.answer(codec::encode(&JoinAnswer::Stranger));
+                let is_of_this = cluster == self.replica.identity().cluster;
+                let was_changed = is_of_this && self.replica.raft().config().was_changed;
+                let answer = if was_changed { JoinAnswer::Known } else { JoinAnswer::Stranger };
+                asked.answer(codec::encode(&answer));
             }
             // It may have less than it has said, and knows it.
             Question::HaveIBeen { .. } if self.replica.raft().is_stopped() => {
                 refuse(asked, "this member takes no part any more".to_owned());
             }
             Question::HaveIBeen { me: member, .. } => {
-                let testimony = self.replica.raft().testimony_for_founder();
-                let testimony = testimony.filter(|_| !self.replica.has_lived(member));
-                let answer = testimony.map_or(JoinAnswer::Known, JoinAnswer::Unknown);
+                let answer = match self.replica.raft().testimony_for_founder() {
+                    _ if self.replica.has_lived(member) => JoinAnswer::Known,
+                    Witness::Told(testimony) => JoinAnswer::Unknown(testimony),
+                    Witness::Disowned => JoinAnswer::Known,
+                    Witness::Silent | Witness::Unreachable => {
+                        return refuse(asked, "the members are being changed".to_owned());
+                    }
+                };
                 asked.answer(codec::encode(&answer));
             }
         }
