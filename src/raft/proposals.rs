@@ -19,6 +19,9 @@ use crate::types::{BootId, MemberId, Timestamp};
 /// What a proposal takes in memory besides its command, roughly.
 const PROPOSAL_BYTES: u64 = 64;
 
+/// How often at most the time is doubled after which all is sent again.
+const REPEATS_MAX: u32 = 3;
+
 /// The proposals of this member's callers that are not applied yet.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Proposals {
@@ -34,6 +37,9 @@ pub(super) struct Proposals {
     hold: u32,
     /// Ticks since something was settled or sent.
     idle: u32,
+    /// How often all was sent again since something was settled: on a narrow link it is under way for long, and what is sent again
+    /// makes that longer.
+    repeats: u32,
     /// What the owner has not applied yet, in bytes.
     pub(super) backlog: u64,
 }
@@ -48,7 +54,17 @@ pub(super) struct Accepted {
 
 impl Proposals {
     pub(super) fn new(boot: BootId) -> Self {
-        Self { boot, settled: 0, waiting: VecDeque::new(), bytes: 0, sent: 0, hold: 0, idle: 0, backlog: 0 }
+        Self {
+            boot,
+            settled: 0,
+            waiting: VecDeque::new(),
+            bytes: 0,
+            sent: 0,
+            hold: 0,
+            idle: 0,
+            repeats: 0,
+            backlog: 0,
+        }
     }
 
     fn add(&mut self, commands: Vec<Arc<[u8]>>) {
@@ -61,6 +77,7 @@ impl Proposals {
         self.sent = 0;
         self.hold = 0;
         self.idle = 0;
+        self.repeats = 0;
     }
 
     /// These are applied.
@@ -80,6 +97,7 @@ impl Proposals {
             self.sent = self.sent.saturating_sub(count);
             self.settled += count as u64;
             self.idle = 0;
+            self.repeats = 0;
         }
     }
 
@@ -87,8 +105,10 @@ impl Proposals {
     fn tick(&mut self, patience: u32, is_leader: bool) {
         self.hold = self.hold.saturating_sub(1);
         self.idle = if self.waiting.is_empty() || is_leader { 0 } else { self.idle.saturating_add(1) };
-        if self.idle > patience {
+        if self.idle > patience << self.repeats {
+            let repeats = REPEATS_MAX.min(self.repeats + 1);
             self.begin_again();
+            self.repeats = repeats;
         }
     }
 

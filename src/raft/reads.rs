@@ -10,8 +10,8 @@
 //!                                                                                    │ a majority answers
 //!   ReadReady ◄─ applied ◄─ known {index} ◄── ReadIndexAnswer ───────────────────────┘
 //! ```
-//! Rounds are numbered by the leader, and a question that is asked again gets a new number: so no answer that
-//! comes late speaks for a question that came after it.
+//! Rounds are numbered by the leader, and questions by whoever asks: so no answer that comes late speaks for a question that came
+//! after it. One that is asked again, since the answer takes long, is the same one: that answer is still as good.
 
 use std::collections::VecDeque;
 
@@ -41,6 +41,8 @@ struct Asked {
     number: u64,
     tokens: Vec<u64>,
     age: u32,
+    /// It is to be sent.
+    is_due: bool,
 }
 
 /// The rounds of heartbeats that confirm a leader.
@@ -97,9 +99,20 @@ impl Reads {
         if let Some(asked) = &mut self.asked {
             asked.age += 1;
             if asked.age >= patience {
-                self.begin_again();
+                (asked.age, asked.is_due) = (0, true);
             }
         }
+    }
+
+    /// The number of the question that is to be sent now, if any is.
+    fn question(&mut self) -> Option<u64> {
+        if self.asked.is_none() && !self.unasked.is_empty() {
+            self.number += 1;
+            let tokens = std::mem::take(&mut self.unasked);
+            self.asked = Some(Asked { number: self.number, tokens, age: 0, is_due: true });
+        }
+        let asked = self.asked.as_mut()?;
+        std::mem::take(&mut asked.is_due).then_some(asked.number)
     }
 
     fn learn(&mut self, index: LogIndex, tokens: Vec<u64>, applied: LogIndex, outputs: &mut Vec<Output>) {
@@ -170,14 +183,11 @@ impl Raft {
                     self.begin_round(now, outputs);
                 }
             }
-            (_, Some(leader))
-                if !self.reads.unasked.is_empty() && self.reads.asked.is_none() && is_booted =>
-            {
-                self.reads.number += 1;
-                let (number, boot) = (self.reads.number, self.hard_state.boot);
-                let tokens = std::mem::take(&mut self.reads.unasked);
-                self.reads.asked = Some(Asked { number, tokens, age: 0 });
-                self.pen().send(leader, Message::ReadIndex { boot, number }, outputs);
+            (_, Some(leader)) if is_booted => {
+                if let Some(number) = self.reads.question() {
+                    let boot = self.hard_state.boot;
+                    self.pen().send(leader, Message::ReadIndex { boot, number }, outputs);
+                }
             }
             _ => {}
         }
