@@ -36,6 +36,7 @@
 //! - Whoever is there and does not tell how far it is, because it is too slow, or has stopped since its disk failed, is not out of
 //!   reach: it may have what is missing. Nor is whoever was there a moment ago, as far as the same process knows.
 //! - Whoever told that it has nothing, and cannot be reached any more, is not counted: it may have heard of more since.
+//! - Nor does this member begin once it was told that it is to come as a new one, though it is started again.
 //! - What others say while this member is in doubt is not followed, but its term is told of with that; and whoever is no founder and
 //!   says anything shows that the members have changed.
 //! - Whoever is out of doubt takes part once that is durable, and not before. So when somebody stands in a later term, those that
@@ -181,7 +182,7 @@ impl Raft {
     ) {
         let Some(inquiry) = self.inquiry.as_mut().filter(|inquiry| inquiry.end.is_none()) else { return };
         if answers.values().any(|heard| *heard == Witness::Disowned) {
-            return self.stop(Some(Stop::Disowned), outputs);
+            return self.give_up(outputs);
         }
         for heard in answers.values_mut() {
             if matches!(heard, Witness::Told(testimony) if !testimony.is_possible()) {
@@ -206,11 +207,21 @@ impl Raft {
             return;
         }
         if !is_founder(from) {
-            return self.stop(Some(Stop::Disowned), outputs);
+            return self.give_up(outputs);
         }
         let floor = self.hard_state.floor.or_more(Testimony { term, ..Testimony::default() });
         self.is_unwritten |= floor != self.hard_state.floor;
         self.hard_state.floor = floor;
+    }
+
+    /// This member is to come as a new one. If it is started again instead, it does not begin with those who know of nothing:
+    /// others knew of more.
+    fn give_up(&mut self, outputs: &mut Vec<Output>) {
+        let later = Testimony { term: FIRST.next(), ..Testimony::default() };
+        self.hard_state.floor = self.hard_state.floor.or_more(later);
+        self.is_unwritten = true;
+        self.write_hard_state(outputs);
+        self.stop(Some(Stop::Disowned), outputs);
     }
 
     /// This member is out of doubt, once that is durable.
