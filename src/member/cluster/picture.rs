@@ -50,19 +50,19 @@ impl Head {
             let names: Vec<String> = self.waits_for.iter().map(|&member| self.name_of(member)).collect();
             problems.push(format!(
                 "this member's directory was empty: it takes no part yet, and waits to hear from {} whether it has lost anything; \
-                 where that will never be, empty it and let it join as a new member",
+                 where that will never be, empty the directory and let it join as a new member",
                 names.join(" and ")
             ));
         }
         match self.stopped {
             Some(Stop::Removed) => problems.push("this member was removed from the cluster".to_owned()),
             Some(Stop::LostData) => problems.push(
-                "this member's disk has lost what it had said was durable: let it join as a new member"
+                "this member's disk has lost what it had said was durable: empty its directory and let it join as a new member"
                     .to_owned(),
             ),
             Some(Stop::Disowned) => problems.push(
                 "this member's directory was empty, and another founder knows it from before, or that the members have changed: \
-                 let it join as a new member"
+                 empty it and let it join as a new member"
                     .to_owned(),
             ),
             None if self.leader.is_none() => {
