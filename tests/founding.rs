@@ -235,3 +235,25 @@ fn one_that_is_taken_for_another_does_not_speak_for_it() {
     wait_until("the third has told", || waits_for().is_empty());
     wait_until("all are there", || second.set("/a", "2").is_ok());
 }
+
+#[test]
+fn one_that_has_moved_is_asked_where_it_is_now() {
+    let (directories, peers) = ([(); 3].map(|()| directory()), founders(3));
+    let open = |n: usize| founder(directories[n].path(), &peers, n).open().unwrap();
+    let (first, second) = (open(0), open(1));
+    wait_until("two of three begin", || first.set("/a", "1").is_ok());
+    drop(second);
+    let elsewhere = founders(1).remove(0).1;
+    let second =
+        founder(directories[1].path(), &peers, 1).listen(&elsewhere).advertise(&elsewhere).open().unwrap();
+    let knows = |store: &Store| {
+        let members = store.cluster().unwrap().members();
+        members.iter().any(|member| member.peer_addresses == [elsewhere.as_str()])
+    };
+    wait_until("the first knows where the second is", || knows(&first));
+
+    let third = open(2);
+    wait_until("both have told", || third.cluster().unwrap().waits_for().is_empty());
+    drop(first);
+    wait_until("two of three are enough", || second.set("/a", "2").is_ok());
+}

@@ -1,5 +1,6 @@
 //! Calling a peer, again and again.
 
+use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -184,7 +185,11 @@ fn call_at(
 ///
 /// Asking for a name may take long and cannot be broken off, so a thread of its own does it, and outlives the timeout
 /// if it must.
-pub(super) fn resolve(address: &str, timeout: Duration) -> Result<Vec<SocketAddr>, &'static str> {
+///
+/// # Errors
+///
+/// [`NetError::Broken`] when the name stands for none, [`NetError::Io`] when that could not be found out.
+pub(super) fn resolve(address: &str, timeout: Duration) -> Result<Vec<SocketAddr>, NetError> {
     if let Ok(literal) = address.parse() {
         return Ok(vec![literal]);
     }
@@ -195,17 +200,13 @@ pub(super) fn resolve(address: &str, timeout: Duration) -> Result<Vec<SocketAddr
         // Nobody waits any more if it took too long.
         let _ = answer.send(found);
     });
-    asking.map_err(|_| "cannot start a thread to ask for the name")?;
+    let unknown = |source| NetError::Io { action: "find out what the name stands for", source };
+    asking.map_err(unknown)?;
     match answered.recv_timeout(timeout) {
         Ok(Ok(found)) if !found.is_empty() => Ok(found),
-        Ok(_) => Err("the name has no address"),
-        Err(_) => Err("asking for the name takes too long"),
-    }
-}
-
-impl From<&'static str> for NetError {
-    fn from(problem: &'static str) -> Self {
-        Self::Broken { problem }
+        Ok(_) => Err(NetError::Broken { problem: "the name has no address" }),
+        // Not `TimedOut`, as if it had been called.
+        Err(_) => Err(unknown(io::ErrorKind::Other.into())),
     }
 }
 
@@ -239,7 +240,7 @@ mod tests {
     #[test]
     fn addresses_are_literal_or_names() {
         let timeout = Duration::from_secs(20);
-        assert_eq!(resolve("127.0.0.1:7001", timeout), Ok(vec!["127.0.0.1:7001".parse().unwrap()]));
+        assert_eq!(resolve("127.0.0.1:7001", timeout).unwrap(), ["127.0.0.1:7001".parse().unwrap()]);
         assert!(resolve("localhost:7001", timeout).unwrap().iter().all(|found| found.ip().is_loopback()));
         assert!(resolve("nowhere", timeout).is_err(), "no port");
     }

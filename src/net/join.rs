@@ -41,14 +41,23 @@ pub fn join(
     if request.len() > JOIN_BYTES_MAX {
         return Err(NetError::TooLarge { bytes: request.len(), limit: JOIN_BYTES_MAX });
     }
-    let mut last = NetError::Broken { problem: "the name has no address" };
+    let mut failed = None;
     for candidate in resolve(address, settings.connect_timeout)? {
-        match TcpStream::connect_timeout(&candidate, settings.connect_timeout) {
-            Ok(socket) => return ask(&socket, request, secret, settings),
-            Err(source) => last = NetError::Io { action: "connect to the member", source },
+        let error = match TcpStream::connect_timeout(&candidate, settings.connect_timeout) {
+            Ok(socket) => match ask(&socket, request, secret, settings) {
+                // It may have heard the request.
+                Err(error @ (NetError::TimedOut | NetError::Unanswered)) => return Err(error),
+                Err(error) => error,
+                answer => return answer,
+            },
+            Err(source) => NetError::Io { action: "connect to the member", source },
+        };
+        // That a member is there, and refuses, says more than that something else is, or nothing.
+        if !matches!(failed, Some(NetError::Refused(_))) {
+            failed = Some(error);
         }
     }
-    Err(last)
+    Err(failed.unwrap_or(NetError::Broken { problem: "the name has no address" }))
 }
 
 fn ask(

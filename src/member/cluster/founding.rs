@@ -191,7 +191,7 @@ fn join(cluster: &ClusterSettings, contact: &Contact, secret: Option<&Secret>) -
             Ok(answer) => match codec::decode(&answer) {
                 Ok(JoinAnswer::Welcome { cluster, member }) => return Ok(Identity { cluster, member }),
                 Ok(JoinAnswer::Refused(why)) => last = format!("{address} refuses: {why}"),
-                Ok(JoinAnswer::Known | JoinAnswer::Unknown(_) | JoinAnswer::Stranger) | Err(_) => {
+                Ok(JoinAnswer::Known | JoinAnswer::Unknown { .. } | JoinAnswer::Stranger) | Err(_) => {
                     last = format!("{address} is not understood")
                 }
             },

@@ -4,7 +4,8 @@
 //! The first time it asks before it listens, so that whoever opens it is told at once when it is known from before. From then on
 //! a thread asks; the others may be no further, and answer each other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::thread;
@@ -14,10 +15,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::super::clock::Clock;
 use super::core::{Core, Event};
-use super::joining::{JoinAnswer, JoinAsk, Question};
+use super::joining::{Addresses, JoinAnswer, JoinAsk, Question};
 use super::threads::Inbox;
 use crate::codec;
-use crate::entry::Config;
+use crate::entry::{Config, Contact};
 use crate::error::Error;
 use crate::net::{self, NetError, Secret};
 use crate::raft::{Witness, is_founder};
@@ -41,7 +42,9 @@ const LINGER: Duration = Duration::from_secs(10);
 pub(super) struct Asker {
     identity: Identity,
     founders: Config,
-    /// Until when those that were there may be about to come back.
+    /// Where they are called, as far as is known: one that has moved since, another one may know of.
+    addresses: BTreeMap<MemberId, BTreeSet<String>>,
+    /// Those that were there, and until when they may be about to come back.
     linger: BTreeMap<MemberId, Instant>,
     /// What came of asking them last.
     answers: BTreeMap<MemberId, Witness>,
@@ -56,7 +59,11 @@ impl Asker {
         secret: Option<Secret>,
         settings: net::Settings,
     ) -> Self {
-        Self { identity, founders, linger: BTreeMap::new(), answers: BTreeMap::new(), secret, settings }
+        let of_contact = |contact: &Contact| contact.peer_addresses.iter().cloned().collect();
+        let addresses =
+            founders.contacts.iter().map(|(member, contact)| (*member, of_contact(contact))).collect();
+        let (linger, answers) = (BTreeMap::new(), BTreeMap::new());
+        Self { identity, founders, addresses, linger, answers, secret, settings }
     }
 
     /// Asks each of the others once, all at the same time: what one is waited for delays nobody else.
@@ -81,10 +88,13 @@ impl Asker {
         self.answers.clear();
         let mut result = Ok(());
         for (member, answer) in answers {
-            let heard = answer.unwrap_or_else(|forgotten| {
+            let (heard, moved) = answer.unwrap_or_else(|forgotten| {
                 result = Err(forgotten);
-                Witness::Disowned
+                (Witness::Disowned, BTreeMap::new())
             });
+            for (member, addresses) in moved {
+                self.addresses.entry(member).or_default().extend(addresses);
+            }
             let heard = match heard {
                 Witness::Unreachable if self.may_come_back(member) => Witness::Silent,
                 Witness::Unreachable => heard,
@@ -102,20 +112,20 @@ impl Asker {
         self.linger.get(&member).is_some_and(|end| !Clock::until(*end).is_zero())
     }
 
-    fn ask(&self, member: MemberId) -> Result<Witness, Error> {
+    /// What it says, and where the others are, as far as it knows.
+    fn ask(&self, member: MemberId) -> Result<(Witness, Addresses), Error> {
         let Identity { cluster, member: me } = self.identity;
         let question = codec::encode(&JoinAsk::new(Question::HaveIBeen { cluster, me, you: member }));
         let mut heard = Witness::Unreachable;
-        for address in self.founders.contacts.get(&member).map_or(&[][..], |contact| &contact.peer_addresses)
-        {
+        for address in self.addresses.get(&member).into_iter().flatten() {
             let answer = match net::join(address, &question, self.secret.as_ref(), &self.settings) {
                 Ok(answer) => codec::decode(&answer),
-                Err(NetError::TimedOut | NetError::Unanswered | NetError::Refused(_)) => {
-                    heard = Witness::Silent;
+                Err(error) => {
+                    if !self.is_gone(member, &error) {
+                        heard = Witness::Silent;
+                    }
                     continue;
                 }
-                // Whatever else listens there: nothing, a proxy with nobody behind it, something that is no member.
-                Err(_) => continue,
             };
             match answer {
                 Ok(JoinAnswer::Known) => {
@@ -123,13 +133,36 @@ impl Asker {
                         self.founders.contacts.get(&me).map(|me| me.name.clone()).unwrap_or_default();
                     return Err(Error::Forgotten { member, known_at: address.clone() });
                 }
-                Ok(JoinAnswer::Unknown(testimony)) => return Ok(Witness::Told(testimony)),
+                Ok(JoinAnswer::Unknown { testimony, addresses }) => {
+                    return Ok((Witness::Told(testimony), addresses));
+                }
                 // It is not the founder that is meant.
                 Ok(JoinAnswer::Stranger) => {}
                 Ok(JoinAnswer::Refused(_) | JoinAnswer::Welcome { .. }) | Err(_) => heard = Witness::Silent,
             }
         }
-        Ok(heard)
+        Ok((heard, BTreeMap::new()))
+    }
+
+    /// Whether it cannot be reached, going by what came of calling it: nothing listens there, or a proxy with nobody behind it, or
+    /// something that is no member. Trouble of this member's own says nothing of the other one.
+    fn is_gone(&self, member: MemberId, error: &NetError) -> bool {
+        match error {
+            NetError::Broken { .. } => true,
+            NetError::Io { source, .. } => match source.kind() {
+                // Most likely its machine is not there; but so it looks, too, once many have called one that is frozen.
+                ErrorKind::TimedOut => !self.linger.contains_key(&member),
+                ErrorKind::ConnectionRefused
+                | ErrorKind::ConnectionReset
+                | ErrorKind::ConnectionAborted
+                | ErrorKind::HostUnreachable
+                | ErrorKind::NetworkUnreachable
+                | ErrorKind::BrokenPipe
+                | ErrorKind::UnexpectedEof => true,
+                _ => false,
+            },
+            _ => false,
+        }
     }
 
     /// Asks until whoever wants it wants it no more.
@@ -160,5 +193,31 @@ impl Core {
         if self.replica.raft().witnesses().is_empty() {
             self.asking = None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::types::ClusterId;
+
+    #[test]
+    fn trouble_of_its_own_says_nothing_of_others() {
+        let (me, other) = (MemberId::new(1), MemberId::new(2));
+        let identity = Identity { cluster: ClusterId::new(1), member: me };
+        let settings = net::Settings::new(|| Clock::in_(Duration::ZERO));
+        let mut asker = Asker::new(identity, Config::default(), None, settings);
+        let failed = |kind: ErrorKind| NetError::Io { action: "test", source: kind.into() };
+        let too_many_files = NetError::Io { action: "test", source: io::Error::from_raw_os_error(24) };
+        for error in [failed(ErrorKind::OutOfMemory), failed(ErrorKind::Other), too_many_files] {
+            assert!(!asker.is_gone(other, &error), "{error:?}");
+        }
+        assert!(asker.is_gone(other, &failed(ErrorKind::ConnectionRefused)));
+        assert!(asker.is_gone(other, &failed(ErrorKind::TimedOut)), "so calls to a machine end that is off");
+        asker.linger.insert(other, Clock::in_(Duration::ZERO));
+        assert!(!asker.is_gone(other, &failed(ErrorKind::TimedOut)), "it was there, and may be frozen");
+        assert!(asker.is_gone(other, &failed(ErrorKind::ConnectionRefused)));
     }
 }

@@ -11,6 +11,7 @@
 //! that has said what it has, and has not any more, must not be heard again. A founder that lost its disk looks like one that
 //! has never been there; the others know better, since each life of a member puts itself on record.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -28,13 +29,16 @@ use crate::types::{ClusterId, MemberId};
 use crate::wal::Identity;
 
 /// The version of what is said here.
-const VERSION: u16 = 3;
+const VERSION: u16 = 4;
 
 /// How many ticks pass before a member asks again for what it wants of the leader.
 const ASK_TICKS: u64 = 10;
 
 /// Nobody waits for the answer to a question with this token.
 const NOBODY: u64 = 0;
+
+/// Where members are called.
+pub(super) type Addresses = BTreeMap<MemberId, Vec<String>>;
 
 /// What somebody says who is no member yet.
 #[derive(Serialize, Deserialize)]
@@ -61,8 +65,8 @@ pub(super) enum JoinAnswer {
     Refused(String),
     /// You have been this member before, or the cluster has gone on to other members: you may come as a new one.
     Known,
-    /// Not that this member knew; it is so far itself.
-    Unknown(Testimony),
+    /// Not that this member knew; it is so far itself, and members are called there.
+    Unknown { testimony: Testimony, addresses: Addresses },
     /// This member is another one than you mean, or of another cluster.
     Stranger,
 }
@@ -123,7 +127,9 @@ impl Core {
             Question::HaveIBeen { me: member, .. } => {
                 let answer = match self.replica.raft().testimony_for_founder() {
                     _ if self.replica.has_lived(member) => JoinAnswer::Known,
-                    Witness::Told(testimony) => JoinAnswer::Unknown(testimony),
+                    Witness::Told(testimony) => {
+                        JoinAnswer::Unknown { testimony, addresses: self.addresses() }
+                    }
                     Witness::Disowned => JoinAnswer::Known,
                     Witness::Silent | Witness::Unreachable => {
                         return refuse(asked, "the members are being changed".to_owned());
@@ -132,6 +138,11 @@ impl Core {
                 asked.answer(codec::encode(&answer));
             }
         }
+    }
+
+    fn addresses(&self) -> Addresses {
+        let contacts = &self.replica.raft().config().contacts;
+        contacts.iter().map(|(member, contact)| (*member, contact.peer_addresses.clone())).collect()
     }
 
     fn hear_joiner(&mut self, contact: Contact, asked: JoinRequest) {
