@@ -101,7 +101,7 @@ pub use event::{Action, Change, Event, Resync};
 pub use key::{KEY_PARTS_MAX, Key, KeyError};
 pub use member::{Durability, Outcome, Pending};
 #[cfg(feature = "cluster")]
-pub use net::{NetError, Refusal, TurnedAway};
+pub use net::{NetError, Refusal, Rejection, TurnedAway};
 pub use node::Node;
 pub use raft::Denied;
 pub use store::{

@@ -4,10 +4,13 @@
 
 mod support;
 
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use spinney::{Builder, Error, Event, Store};
+use spinney::internals::BootId;
+use spinney::internals::net::{self, Class, Endpoint, Speaker};
+use spinney::{Builder, Error, Event, MemberId, Rejection, Store};
 use support::places::founders;
 use support::{directory, now, wait_until};
 use tempfile::TempDir;
@@ -277,4 +280,35 @@ fn a_restored_backup_is_the_first_member_of_a_cluster() {
         (second.status().cluster, first.get_latest("/new").unwrap().parse()),
         (restored.cluster, Some(2))
     );
+}
+
+#[test]
+fn a_member_that_makes_no_sense_is_told_of_and_does_no_harm() {
+    let mut trio = Trio::new();
+    let leader = trio.leader();
+    let victim = (leader + 1) % 3;
+    let other = 3 - leader - victim;
+    let store = trio.stores[other].take().unwrap();
+    let (cluster, me) = (store.cluster().unwrap().id(), MemberId::new(other as u64 + 1));
+    let place = store.cluster().unwrap().address();
+    drop(store);
+
+    // In its place comes one that knows the protocol, and nothing to say in it.
+    let speaker = Speaker { cluster, member: me, boot: BootId::new(u64::MAX) };
+    let settings = net::Settings::new(now);
+    let (endpoint, _events) =
+        Endpoint::start(TcpListener::bind(place).unwrap(), speaker, None, settings, || {}).unwrap();
+    let to = MemberId::new(victim as u64 + 1);
+    let address = trio.store(victim).cluster().unwrap().address().to_string();
+    endpoint.set_peers(&[(to, vec![address])].into());
+    let told = || trio.store(victim).cluster().unwrap().turned_away();
+    wait_until("nonsense", || {
+        let _ = endpoint.send(to, Class::Data, vec![0xff; 40]);
+        told().iter().any(|one| one.rejection == Rejection::Nonsense && one.count >= 3)
+    });
+    let told = told();
+    let nonsense = told.iter().find(|one| one.rejection == Rejection::Nonsense).unwrap();
+    assert_eq!(nonsense.first, format!("member {me}: a message that this version does not understand"));
+    trio.store(victim).set("/a", "1").unwrap();
+    endpoint.stop();
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use super::front::Front;
 use crate::error::Error;
+#[cfg(feature = "cluster")]
+use crate::net::{Rejection, TurnedAway};
 use crate::types::MemberId;
 
 /// A member as clients are told of it.
@@ -70,16 +72,20 @@ impl Front {
         None
     }
 
-    /// How many callers were turned away where members call; `None` where there is no such place.
+    /// How many callers were turned away where members call, and how often members made no sense; `None` where there is no such
+    /// place.
     #[cfg(feature = "cluster")]
-    pub(super) fn turned_away(&self) -> Option<u64> {
-        let cluster = self.store().cluster()?;
-        Some(cluster.turned_away().iter().map(|one| one.count).sum())
+    pub(super) fn turned_away(&self) -> Option<(u64, u64)> {
+        let turned_away = self.store().cluster()?.turned_away();
+        let is_nonsense = |one: &&TurnedAway| one.rejection == Rejection::Nonsense;
+        let (nonsense, callers): (Vec<_>, Vec<_>) = turned_away.iter().partition(is_nonsense);
+        let count = |those: Vec<&TurnedAway>| those.iter().map(|one| one.count).sum();
+        Some((count(callers), count(nonsense)))
     }
 
     #[cfg(not(feature = "cluster"))]
     #[allow(clippy::unused_self, reason = "with the feature, it knows")]
-    pub(super) fn turned_away(&self) -> Option<u64> {
+    pub(super) fn turned_away(&self) -> Option<(u64, u64)> {
         None
     }
 

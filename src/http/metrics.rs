@@ -93,9 +93,11 @@ impl Front {
             facts.push(("spinney_log_bytes", "What the log takes on disk.", log.bytes as f64));
             facts.push(("spinney_saved_index", "How far the newest snapshot goes.", log.saved.get() as f64));
         }
-        if let Some(turned_away) = self.turned_away() {
+        if let Some((callers, nonsense)) = self.turned_away() {
             let help = "Callers at the members' port that were turned away.";
-            facts.push(("spinney_peers_turned_away", help, turned_away as f64));
+            facts.push(("spinney_peers_turned_away", help, callers as f64));
+            let help = "Frames and messages of members that made no sense.";
+            facts.push(("spinney_peers_nonsense", help, nonsense as f64));
         }
         self.counters().answer(&facts)
     }

@@ -20,7 +20,7 @@ use super::secret::Secret;
 use super::session;
 use super::settings::{Settings, Speaker};
 use super::shared::Shared;
-use super::stats::{PeerStats, Stats};
+use super::stats::{PeerStats, Rejection, Stats};
 use crate::types::MemberId;
 
 /// How many events may wait for the owner. Those with messages are bounded in bytes besides.
@@ -101,6 +101,11 @@ impl Endpoint {
                 peer.disconnect();
             }
         }
+    }
+
+    /// Counts a message of a member, that the owner can make nothing of: see [`Rejection::Nonsense`].
+    pub fn pass_over(&self, from: MemberId, what: &str) {
+        self.shared.counters.turned_away(Rejection::Nonsense, format!("member {from}: {what}"));
     }
 
     /// Sends a message to a peer, behind those of its class that wait, and never blocks: what cannot be written at once is
@@ -316,11 +321,11 @@ fn serve(shared: &Arc<Shared>, socket: Arc<TcpStream>, address: SocketAddr, plac
 }
 
 fn turned_away(shared: &Shared, address: SocketAddr, failure: &Failure) {
-    let refusal = match failure {
-        Failure::RefusedHere(refusal) => Some(*refusal),
-        _ => None,
+    let rejection = match failure {
+        Failure::RefusedHere(refusal) => Rejection::Refused(*refusal),
+        _ => Rejection::Garbage,
     };
-    shared.counters.turned_away(refusal, format!("{address}: {failure}"));
+    shared.counters.turned_away(rejection, format!("{address}: {failure}"));
 }
 
 /// The peer that a caller is, and which of its connections this is; none for one that is to join.

@@ -66,7 +66,7 @@ pub use join::{JOIN_BYTES_MAX, join};
 pub use queue::{Class, Outgoing, Part};
 pub use secret::Secret;
 pub use settings::{Settings, Speaker};
-pub use stats::{PeerStats, Stats, TurnedAway};
+pub use stats::{PeerStats, Rejection, Stats, TurnedAway};
 
 /// The bytes on the wire, for fuzzing.
 pub mod wire {

@@ -13,6 +13,7 @@ use super::peer::{Lane, Peer, Session};
 use super::pen::Pen;
 use super::queue::{Outgoing, PIECE_BYTES, messages_in};
 use super::shared::Shared;
+use super::stats::Rejection;
 
 /// How much is read at once; frames that are larger are read as a whole.
 const READ_BYTES: usize = 128 << 10;
@@ -70,7 +71,14 @@ pub(super) fn run(
     };
     let decoder = Decoder::new(greeted.incoming, allowed, settings.frame_bytes_max);
     if let Err(error) = read(shared, peer, &session, decoder) {
-        shared.counters.say(format!("session with member {}: {error}", peer.member));
+        let words = format!("session with member {}: {error}", peer.member);
+        match error.kind() {
+            io::ErrorKind::InvalidData => {
+                shared.counters.turned_away(Rejection::Nonsense, words);
+                shared.counters.broken_frames.add(1);
+            }
+            _ => shared.counters.say(words),
+        }
     }
     peer.end(shared, &session);
     shared.told();
@@ -94,18 +102,12 @@ fn read(shared: &Shared, peer: &Peer, session: &Session, mut decoder: Decoder) -
         };
         input.filled += count;
         shared.counters.bytes_received.add(count);
-        let decoded = decoder.decode(&input.bytes[..input.filled], &mut spans).map_err(|error| {
-            shared.counters.broken_frames.add(1);
-            io::Error::new(io::ErrorKind::InvalidData, error)
-        })?;
+        let decoded = decoder.decode(&input.bytes[..input.filled], &mut spans).map_err(broken)?;
         if decoded.taken > 0 {
             session.heard.store(true, Ordering::Relaxed);
         }
         let mut bytes = input.take(decoded.taken, decoded.wanted);
-        pieces.put_together(&mut bytes, &mut spans).map_err(|error| {
-            shared.counters.broken_frames.add(1);
-            io::Error::new(io::ErrorKind::InvalidData, error)
-        })?;
+        pieces.put_together(&mut bytes, &mut spans).map_err(broken)?;
         if spans.is_empty() {
             continue;
         }
@@ -117,6 +119,10 @@ fn read(shared: &Shared, peer: &Peer, session: &Session, mut decoder: Decoder) -
         }
         shared.told();
     }
+}
+
+fn broken(error: FrameError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
 /// Waits for room for what was read; `None` when stopped.

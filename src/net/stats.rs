@@ -39,23 +39,35 @@ pub struct Stats {
     pub incoming_bytes: usize,
     /// The last refusal or failure, in words.
     pub last_refusal: Option<String>,
-    /// Why callers were turned away, each reason once, in the order in which they first came up.
+    /// Why callers and members were turned away, each reason once, in the order in which they first came up.
     pub turned_away: Vec<TurnedAway>,
     /// Each peer, and each stranger that was here.
     pub peers: BTreeMap<MemberId, PeerStats>,
 }
 
-/// Callers that were turned away for one reason: at most one of these for each [`Refusal`], and one for all that speak
-/// something else.
+/// What was turned away for one reason: there is at most one of these for each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TurnedAway {
-    /// The reason; `None` for those that spoke something else, or broke off, or took too long.
-    pub refusal: Option<Refusal>,
+    /// The reason.
+    pub rejection: Rejection,
     /// How many there were.
     pub count: u64,
-    /// Where the first one called from, and what was wrong with it.
+    /// Who the first one was, or where it called from, and what was wrong with it.
     pub first: String,
+}
+
+/// Why something was turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// A caller was refused.
+    Refused(Refusal),
+    /// A caller spoke something else, or broke off, or took too long.
+    Garbage,
+    /// A member whose connection stood sent what makes no sense: a frame that is none, which ended the connection, or a message
+    /// that was passed over.
+    Nonsense,
 }
 
 /// What there is to know about one peer.
@@ -92,13 +104,13 @@ struct Words {
 }
 
 impl Counters {
-    /// Counts a caller that was refused, or that spoke something else. Of each kind the first is kept in words, so that
-    /// it can be told once, and what many say takes no more room than what one does.
-    pub(super) fn turned_away(&self, refusal: Option<Refusal>, words: String) {
+    /// Counts what was turned away. Of each kind the first is kept in words, so that it can be told once, and what many say
+    /// takes no more room than what one does.
+    pub(super) fn turned_away(&self, rejection: Rejection, words: String) {
         let mut state = self.words.lock();
-        match state.turned_away.iter_mut().find(|known| known.refusal == refusal) {
+        match state.turned_away.iter_mut().find(|known| known.rejection == rejection) {
             Some(known) => known.count += 1,
-            None => state.turned_away.push(TurnedAway { refusal, count: 1, first: words.clone() }),
+            None => state.turned_away.push(TurnedAway { rejection, count: 1, first: words.clone() }),
         }
         state.last = Some(words);
     }
@@ -111,13 +123,20 @@ impl Counters {
     /// All but what is known elsewhere.
     pub(super) fn stats(&self) -> Stats {
         let words = self.words.lock();
-        let count = |known: &&TurnedAway| known.count;
-        let by_reason = words.turned_away.iter().filter_map(|known| Some((known.refusal?, known.count)));
+        let mut refused = BTreeMap::new();
+        let mut garbage = 0;
+        for known in &words.turned_away {
+            match known.rejection {
+                Rejection::Refused(refusal) => _ = refused.insert(refusal, known.count),
+                Rejection::Garbage => garbage = known.count,
+                Rejection::Nonsense => {}
+            }
+        }
         Stats {
             accepted: self.accepted.get(),
             crowded_out: self.crowded_out.get(),
-            garbage: words.turned_away.iter().find(|known| known.refusal.is_none()).as_ref().map_or(0, count),
-            refused: by_reason.collect(),
+            garbage,
+            refused,
             dial_failures: self.dial_failures.get(),
             broken_frames: self.broken_frames.get(),
             messages_received: self.messages_received.get(),

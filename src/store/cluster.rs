@@ -388,8 +388,8 @@ impl Cluster {
     }
 
     /// Whom this member has turned away where it listens for others, each reason once: members of other clusters, those that
-    /// do not know the secret, whatever speaks something else. At most one for each [`Refusal`] and one more, whoever calls
-    /// and how often; so each can be told of once.
+    /// do not know the secret, whatever speaks something else; and members that sent what makes no sense. At most one for each
+    /// [`Rejection`], whoever calls and how often; so each can be told of once.
     ///
     /// ```
     /// use std::{io::Write, net::TcpStream};
@@ -406,7 +406,7 @@ impl Cluster {
     /// # Ok::<(), spinney::Error>(())
     /// ```
     ///
-    /// [`Refusal`]: crate::Refusal
+    /// [`Rejection`]: crate::Rejection
     #[must_use]
     pub fn turned_away(&self) -> Vec<TurnedAway> {
         self.member.turned_away()

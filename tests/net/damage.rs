@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use spinney::internals::net::{Class, Settings, Unsent};
+use spinney::internals::net::{Class, Rejection, Settings, Unsent};
 
 use crate::member::{Member, id, meet, number, secret, settings, speaker};
 use crate::support::proxy::{Proxy, Way};
@@ -63,6 +63,11 @@ fn a_connection_that_was_tampered_with_is_closed_and_replaced() {
                 wait_until("a count", || (broken(&one), broken(&two)) != before);
             }
             sessions = (one.connected(2), two.connected(1));
+        }
+        for member in [&one, &two] {
+            let told = member.endpoint.stats().turned_away;
+            let of_session = told.iter().filter(|one| one.first.starts_with("session with member"));
+            assert!(of_session.map(|one| one.rejection).eq([Rejection::Nonsense]), "{told:?}");
         }
         meet(&one, 1, &two, 2);
     }

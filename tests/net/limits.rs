@@ -170,5 +170,5 @@ fn a_frame_may_be_as_large_as_the_limit_and_no_larger() {
         let _ = one.send(3, Class::Data, vec![0; 1001]);
         narrow.endpoint.stats().broken_frames > 0
     });
-    assert!(narrow.endpoint.stats().last_refusal.is_some_and(|words| words.contains("1001 bytes")));
+    assert!(narrow.endpoint.stats().turned_away.iter().any(|one| one.first.contains("1001 bytes")));
 }

@@ -7,7 +7,9 @@ use std::time::Duration;
 use spinney::ClusterId;
 use spinney::internals::BootId;
 use spinney::internals::net::wire::{Challenge, GREETING_BYTES, Hello, Purpose};
-use spinney::internals::net::{Endpoint, Event, NetError, Refusal, Secret, Settings, Speaker, join};
+use spinney::internals::net::{
+    Endpoint, Event, NetError, Refusal, Rejection, Secret, Settings, Speaker, join,
+};
 
 use crate::member::{
     CLUSTER, LONG, Member, id, listener, meet, nowhere, pair_with, secret, settings, speaker,
@@ -153,7 +155,8 @@ fn garbage_scanners_and_the_slow_do_no_harm() {
     // However many they were, the first of a kind is told of.
     let told = one.endpoint.stats().turned_away;
     assert!(told.len() == 2 && told.iter().all(|one| one.first.starts_with("127.0.0.1:")), "{told:?}");
-    assert_eq!((told[0].refusal, told[1].refusal), (None, Some(Refusal::Busy)));
+    let why = [told[0].rejection, told[1].rejection];
+    assert_eq!(why, [Rejection::Garbage, Rejection::Refused(Refusal::Busy)]);
     // All that time the two were connected, and a newcomer gets in.
     assert_eq!((one.session(2), two.session(1)), (before.peers[&id(2)].session, two.session(1)));
     let three = Member::start(3);

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use spinney::internals::BootId;
+use spinney::internals::net::Rejection::Refused;
 use spinney::internals::net::wire::{
     CLOSING_BYTES, Challenge, Check, Decoder, GREETING_BYTES, Hello, Kind, Proof, Purpose, Verdict,
 };
@@ -108,8 +109,8 @@ fn only_a_newer_session_takes_the_place_of_another() {
         (member.refused(Refusal::OldSession), member.refused(Refusal::OldBoot)) == (2, 1)
     });
     let told = member.endpoint.stats().turned_away;
-    let told: Vec<_> = told.iter().map(|one| (one.refusal, one.count)).collect();
-    assert_eq!(told, [(Some(Refusal::OldSession), 2), (Some(Refusal::OldBoot), 1)]);
+    let told: Vec<_> = told.iter().map(|one| (one.rejection, one.count)).collect();
+    assert_eq!(told, [(Refused(Refusal::OldSession), 2), (Refused(Refusal::OldBoot), 1)]);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::cli::failure::{Failure, explain};
 use crate::cli::output::count;
 use crate::error::Error;
 use crate::http::Server;
-use crate::net::{NetError, Refusal, TurnedAway};
+use crate::net::{NetError, Refusal, Rejection, TurnedAway};
 use crate::store::{Cluster, Status, Store};
 use crate::wal::WalError;
 use plan::Plan;
@@ -196,12 +196,18 @@ impl Founding {
 
 /// Tells of the first that was turned away for a reason, once.
 fn tell_of(turned_away: &TurnedAway) {
-    // Two members that call each other at the same moment: one connection is enough, and nothing is wrong.
-    if turned_away.refusal != Some(Refusal::OldSession) {
-        log(&format!(
-            "turned away a caller, {}; others for this reason are only counted, in /metrics",
-            turned_away.first
-        ));
+    let first = &turned_away.first;
+    match turned_away.rejection {
+        // Two members that call each other at the same moment: one connection is enough, and nothing is wrong.
+        Rejection::Refused(Refusal::OldSession) => {}
+        Rejection::Nonsense => {
+            log(&format!(
+                "a member sent what makes no sense, {first}; more of it is only counted, in /metrics"
+            ));
+        }
+        _ => log(&format!(
+            "turned away a caller, {first}; others for this reason are only counted, in /metrics"
+        )),
     }
 }
 

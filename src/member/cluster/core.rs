@@ -286,7 +286,10 @@ impl Core {
             net::Event::Messages { from, frames, .. } => {
                 let me = self.replica.identity().member;
                 for (_, bytes) in frames.iter() {
-                    let Some(envelope) = mail::open(bytes, from, me) else { continue };
+                    let Some(envelope) = mail::open(bytes, from, me) else {
+                        self.endpoint.pass_over(from, "a message that this version does not understand");
+                        continue;
+                    };
                     let clock = self.clock;
                     self.traffic.received(from, &envelope.message, bytes.len(), || clock.moment().running);
                     if let Message::Append { clock, .. } = &envelope.message {
@@ -332,7 +335,7 @@ impl Core {
                     self.picture.change(|head| head.failure = Some(error.to_string()));
                 }
                 // The connection is trusted to say who it is, so this is a bug over there, or another version.
-                Output::Fault { .. } => {}
+                Output::Fault { member, what } => self.endpoint.pass_over(member, what),
             }
         }
         debug_assert!(self.outputs.is_empty(), "nothing that is carried out steps the replica");
