@@ -4,7 +4,7 @@
 set -eu
 seconds=${1:-120}
 [ $# -eq 0 ] || shift
-[ $# -gt 0 ] || set -- key command tree_model image log_recovery snapshot frame handshake message http_request
+[ $# -gt 0 ] || set -- key command tree_model image log_recovery snapshot frame handshake message joining http_request
 for target; do
     found=$(mktemp -d) fewest=$(mktemp -d)
     mkdir -p "corpus/$target"

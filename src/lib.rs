@@ -161,6 +161,11 @@ pub mod internals {
     pub mod net {
         pub use crate::net::*;
     }
+    /// What is said at joining.
+    #[cfg(feature = "cluster")]
+    pub mod joining {
+        pub use crate::member::admission::*;
+    }
     /// The consensus core.
     pub mod raft {
         pub use crate::raft::*;

@@ -19,6 +19,9 @@ mod handshake;
 mod http_request;
 #[path = "../fuzz/bodies/image.rs"]
 mod image;
+#[cfg(feature = "cluster")]
+#[path = "../fuzz/bodies/joining.rs"]
+mod joining;
 #[path = "../fuzz/bodies/key.rs"]
 mod key;
 #[path = "../fuzz/bodies/log_recovery.rs"]
@@ -75,6 +78,12 @@ fn handshake() {
 #[test]
 fn message() {
     replay("message", message::run);
+}
+
+#[cfg(feature = "cluster")]
+#[test]
+fn joining() {
+    replay("joining", joining::run);
 }
 
 #[cfg(feature = "http")]

@@ -59,6 +59,8 @@ pub(crate) use backup::{Facts, restore, verify_backup, verify_directory};
 use callbacks::Callbacks;
 use clock::Clock;
 #[cfg(feature = "cluster")]
+pub(crate) use cluster::admission;
+#[cfg(feature = "cluster")]
 pub(crate) use cluster::{ClusterSettings, Clustered, Head, PeerFacts};
 #[cfg(feature = "cluster")]
 pub use cluster::{Flow, Follower, Latency, Traffic};

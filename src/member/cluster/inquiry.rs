@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::super::clock::Clock;
+use super::admission::{Addresses, JoinAnswer, JoinAsk, Question};
 use super::core::{Core, Event};
-use super::joining::{Addresses, JoinAnswer, JoinAsk, Question};
 use super::threads::Inbox;
 use crate::codec;
 use crate::entry::{Config, Contact};

@@ -11,71 +11,26 @@
 //! that has said what it has, and has not any more, must not be heard again. A founder that lost its disk looks like one that
 //! has never been there; the others know better, since each life of a member puts itself on record.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-
+use super::admission::{Addresses, JoinAnswer, JoinAsk, Question, VERSION};
 use super::core::Core;
 use super::waiting::Waiter;
 use crate::codec;
-use crate::entry::{Contact, Testimony};
+use crate::entry::Contact;
 use crate::member::clock::Clock;
 use crate::net::JoinRequest;
 use crate::raft::{Change, Denied, Granted, Request, Witness};
 use crate::replica::Input;
 use crate::tree::Command;
-use crate::types::{ClusterId, MemberId};
+use crate::types::MemberId;
 use crate::wal::Identity;
-
-/// The version of what is said here.
-const VERSION: u16 = 4;
 
 /// How many ticks pass before a member asks again for what it wants of the leader.
 const ASK_TICKS: u64 = 10;
 
 /// Nobody waits for the answer to a question with this token.
 const NOBODY: u64 = 0;
-
-/// Where members are called.
-pub(super) type Addresses = BTreeMap<MemberId, Vec<String>>;
-
-/// What somebody says who is no member yet.
-#[derive(Serialize, Deserialize)]
-pub(super) struct JoinAsk {
-    version: u16,
-    question: Question,
-}
-
-/// What it wants.
-#[derive(Serialize, Deserialize)]
-pub(super) enum Question {
-    /// To become a member, who is called and reached like this.
-    LetMeIn(Contact),
-    /// To know whether it has been this member before, from that one and nobody else.
-    HaveIBeen { cluster: ClusterId, me: MemberId, you: MemberId },
-}
-
-/// What a member says to that.
-#[derive(Serialize, Deserialize)]
-pub(super) enum JoinAnswer {
-    /// You are a member.
-    Welcome { cluster: ClusterId, member: MemberId },
-    /// You are not, and why.
-    Refused(String),
-    /// You have been this member before, or the cluster has gone on to other members: you may come as a new one.
-    Known,
-    /// Not that this member knew; it is so far itself, and members are called there.
-    Unknown { testimony: Testimony, addresses: Addresses },
-    /// This member is another one than you mean, or of another cluster.
-    Stranger,
-}
-
-impl JoinAsk {
-    pub(super) fn new(question: Question) -> Self {
-        Self { version: VERSION, question }
-    }
-}
 
 /// What this member wants of the cluster, and who is about to come in through it.
 pub(super) struct Joining {

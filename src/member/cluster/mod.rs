@@ -17,6 +17,7 @@
 //! - Everything that is handed in is answered once: by what came of it, at its deadline, or when the member closes.
 //! - Answers are given when the write is applied here and told to the watchers.
 
+pub(crate) mod admission;
 mod core;
 mod crank;
 mod founding;
