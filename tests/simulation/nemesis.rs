@@ -246,7 +246,16 @@ impl World {
 
     /// Bits flip under a process that runs on: in a snapshot, or in a segment that is written to no more.
     fn rot_beneath(&mut self) -> bool {
-        let Some(place) = self.expendable().filter(|place| self.machines[place.0].is_up()) else {
+        // A leader reads most, for those that are behind.
+        let leads = |place: &Place| {
+            self.machines[place.0]
+                .replica
+                .as_ref()
+                .is_some_and(|replica| replica.raft().role() == Role::Leader)
+        };
+        let leader = (0..self.machines.len()).map(Place).find(leads).filter(|leader| self.can_spare(*leader));
+        let anybody = self.expendable();
+        let Some(place) = leader.or(anybody).filter(|place| self.machines[place.0].is_up()) else {
             return false;
         };
         let disk = self.machines[place.0].disk.clone();
@@ -268,7 +277,7 @@ impl World {
         let name = self.faults.pick(&names).clone();
         let bits = disk.content(&name).len() as u64 * 8;
         // Of a segment a process reads little, and that seldom.
-        let flips = if name.ends_with(".wal") { 32 } else { 1 };
+        let flips = if name.ends_with(".wal") { 512 } else { 1 };
         for _ in 0..flips {
             disk.flip_bit(&name, self.faults.below(bits) as usize);
         }
