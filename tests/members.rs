@@ -5,6 +5,7 @@
 mod support;
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use spinney::internals::BootId;
 use spinney::internals::net::{self, Class, Endpoint, Speaker};
 use spinney::{Builder, Error, Event, MemberId, Rejection, Store};
 use support::places::founders;
-use support::{directory, now, wait_until};
+use support::{directory, is_alone, now, threads, wait_until};
 use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -311,4 +312,29 @@ fn a_member_that_makes_no_sense_is_told_of_and_does_no_harm() {
     assert_eq!(nonsense.first, format!("member {me}: a message that this version does not understand"));
     trio.store(victim).set("/a", "1").unwrap();
     endpoint.stop();
+}
+
+/// In a process of its own, for its threads to be counted.
+#[test]
+fn members_that_come_and_go_leave_no_thread_and_no_file_behind() {
+    if !is_alone("members_that_come_and_go_leave_no_thread_and_no_file_behind") {
+        return;
+    }
+    let files = || Path::new("/proc/self/fd").read_dir().unwrap().count();
+    let mut trio = Trio::new();
+    for n in 0..10 {
+        let leader = trio.leader();
+        trio.store(leader).set("/n", n.to_string()).unwrap();
+        let watch = trio.store(n % 3).watch("/").start().unwrap();
+        drop(trio.store((n + 1) % 3).put("/under-way").value("x").submit());
+        for store in &mut trio.stores {
+            *store = None;
+        }
+        assert!(watch.iter().count() < 100, "it ends");
+        drop(watch);
+        // The system takes a moment to forget a thread that was joined.
+        wait_until("an end of the threads", || threads().is_empty());
+        assert!(files() < 20, "{}", files());
+        (0..3).for_each(|n| trio.open(n));
+    }
 }
