@@ -146,8 +146,10 @@ fn who_may_not_listen_is_not_let_in_before() {
     let directory = directory();
     let builder = Store::builder().dir(directory.path()).member("n2").listen("0.0.0.0:0");
     let builder = builder.advertise("127.0.0.1:1").join(first.address());
-    assert!(matches!(builder.open(), Err(Error::Net(NetError::Insecure { .. }))));
+    assert!(matches!(builder.clone().open(), Err(Error::Net(NetError::Insecure { .. }))));
     assert_eq!(first.cluster().members().len(), 1, "nobody has asked");
+    let second = builder.allow_insecure_peers().open().unwrap();
+    assert!(second.cluster().unwrap().address().ip().is_unspecified());
 }
 
 /// Three members, and what they say to each other.

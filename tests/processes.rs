@@ -45,6 +45,8 @@ mod support;
 #[path = "processes/watchers.rs"]
 mod watchers;
 
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 
@@ -184,6 +186,17 @@ fn whoever_does_not_know_the_secret_stays_outside() {
     assert!(said.contains("no member has let this one in"), "{said}");
     let said = refused(&["--listen-peer-urls", "0.0.0.0:0", "--initial-advertise-peer-urls", "127.0.0.1:1"]);
     assert!(said.contains("--allow-insecure-peers"), "{said}");
+    for allowing in [&["--allow-insecure-peers"][..], &["--peer-secret-file", &right]] {
+        let (own, mut command) = (support::directory(), spinney());
+        command.args(["serve", "--name", "n4", "--listen-client-urls", "http://127.0.0.1:0", "--data-dir"]);
+        command.arg(own.path()).args(["--listen-peer-urls", "0.0.0.0:0"]);
+        command.args(["--initial-advertise-peer-urls", "127.0.0.1:1"]).args(allowing);
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let said = BufReader::new(child.stderr.take().unwrap()).lines();
+        let serves = said.map_while(Result::ok).any(|line| line.contains("serves clients on"));
+        let _ = (child.kill(), child.wait());
+        assert!(serves, "{allowing:?}");
+    }
     let short = secret("short", "short");
     let said = refused(&[&own[..], &["--peer-secret-file", &short]].concat());
     assert!(said.contains("has 5 bytes and wants at least 16"), "{said}");
