@@ -154,9 +154,7 @@ impl Cluster {
     /// Tells a member to end, and waits until it has.
     pub(crate) fn stop(&mut self, member: usize) {
         self.signal(member, "TERM");
-        let mut child = self.members[member].child.take().unwrap();
-        let ended = child.wait().unwrap();
-        assert!(ended.success(), "{ended}: {}", self.said(member));
+        assert_eq!(self.ended(member), Some(0), "{}", self.said(member));
     }
 
     /// Waits until a member ends by itself, and tells how.

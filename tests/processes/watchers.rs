@@ -10,7 +10,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::client::Client;
+use crate::cluster::PATIENCE;
 use crate::load::{Alarm, Load, PAUSE};
+use crate::support::now;
 
 /// How long nothing may come before the watcher asks anew.
 const SILENCE: Duration = Duration::from_secs(1);
@@ -39,7 +41,12 @@ pub(crate) fn watch(
     let is_over = |told: &[Told]| {
         load.is_lost.load(Ordering::Acquire) || until().is_some_and(|last| told.len() as u64 >= last)
     };
+    let (mut seen, mut since) = (0, now());
     while !is_over(&told) {
+        if told.len() > seen || until().is_none() {
+            (seen, since) = (told.len(), now());
+        }
+        assert!(since.elapsed() < 6 * PATIENCE, "{seen} of {:?} changes were told, and no more are", until());
         // Broken, or silent: it is asked again, or the next one.
         let _ = follow(members[member % members.len()], &mut told, &is_over, &|index| {
             load.watched[watcher].store(index, Ordering::Relaxed);
