@@ -149,7 +149,8 @@ pub enum Error {
     },
     /// The directory is empty, and another founder of the cluster knows that this member has been there: what it has
     /// promised is lost, so it cannot go on as who it was. Or the members have changed since, and do not wait for it
-    /// any more. It may join as a new one, with `Builder::join`. Where the others cannot be asked at once, it takes no part before
+    /// any more. It may join as a new one, with `Builder::join` and a directory that is empty again: that it was told so is kept in
+    /// this one, with which it does not begin anything any more. Where the others cannot be asked at once, it takes no part before
     /// they have answered: see `Builder::peers`.
     Forgotten {
         /// The member's name.
@@ -352,7 +353,7 @@ impl fmt::Display for Error {
             Self::Forgotten { member, known_at } => {
                 write!(
                     f,
-                    "it is empty, and {known_at} knows {member} from before, or that the members have changed: it may join as a new one only"
+                    "it was empty, and {known_at} knows {member} from before, or that the members have changed: it may join as a new one only, emptied"
                 )
             }
             Self::Alone => f.write_str("this store is no member of a cluster"),

@@ -257,3 +257,27 @@ fn one_that_has_moved_is_asked_where_it_is_now() {
     drop(first);
     wait_until("two of three are enough", || second.set("/a", "2").is_ok());
 }
+
+#[test]
+fn who_was_told_that_it_is_forgotten_does_not_begin_later() {
+    let (directories, peers) = ([(); 3].map(|()| directory()), founders(3));
+    let open = |n: usize| founder(directories[n].path(), &peers, n).open();
+    let (first, second) = (open(0).unwrap(), open(1).unwrap());
+    wait_until("two of three begin", || first.set("/a", "1").is_ok() && second.set("/b", "1").is_ok());
+    wait_until("the first knows the second", || first.get("/b").is_ok());
+    drop(second);
+    std::fs::remove_dir_all(directories[1].path()).unwrap();
+    assert!(matches!(open(1), Err(Error::Forgotten { .. })));
+
+    // Started again all the same, when whoever knew it is gone, and with one that has never been there.
+    drop(first);
+    let (second, third) = (open(1).unwrap(), open(2).unwrap());
+    let wait_for_first =
+        |store: &Store| wait_until("the other has told", || store.cluster().unwrap().waits_for() == ["n1"]);
+    wait_for_first(&second);
+    wait_for_first(&third);
+    assert!(second.set("/c", "1").is_err() && third.set("/c", "1").is_err());
+
+    let _first = open(0).unwrap();
+    wait_until("nothing is lost", || third.get_latest("/a").is_ok_and(|node| node.text() == Some("1")));
+}

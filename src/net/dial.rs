@@ -204,6 +204,8 @@ pub(super) fn resolve(address: &str, timeout: Duration) -> Result<Vec<SocketAddr
     asking.map_err(unknown)?;
     match answered.recv_timeout(timeout) {
         Ok(Ok(found)) if !found.is_empty() => Ok(found),
+        // With a number it is of this machine; without, of the name, as far as anybody can tell.
+        Ok(Err(error)) if error.raw_os_error().is_some() => Err(unknown(error)),
         Ok(_) => Err(NetError::Broken { problem: "the name has no address" }),
         // Not `TimedOut`, as if it had been called.
         Err(_) => Err(unknown(io::ErrorKind::Other.into())),

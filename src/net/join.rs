@@ -2,8 +2,10 @@
 //!
 //! The endpoint knows nothing of what they say; the owner decides, and may answer that somebody else should be asked.
 
+use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossbeam_channel::select;
 
@@ -19,12 +21,18 @@ use super::shared::Shared;
 /// Requests and answers have at most this many bytes: 1 MiB.
 pub const JOIN_BYTES_MAX: usize = 1 << 20;
 
+/// How long it may take to ask for a name. Of one that stands for nothing, some are told late.
+pub const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How much is read at once.
 const READ_BYTES: usize = 4 << 10;
 
 /// Asks the member at `address` (`127.0.0.1:7001`, `host:7001`), whoever it is, and gives its answer.
 ///
-/// Blocks until the answer is there, for [`Settings::join_timeout`] and the time of the handshake at most.
+/// Where it is a name that stands for several addresses, it calls one after the other until a member may have heard it.
+///
+/// Blocks until the answer is there: for [`RESOLVE_TIMEOUT`] at most where it is a name, and at each address for those of connecting and
+/// of the handshake; at one, for [`Settings::join_timeout`] as well.
 ///
 /// # Errors
 ///
@@ -42,22 +50,44 @@ pub fn join(
         return Err(NetError::TooLarge { bytes: request.len(), limit: JOIN_BYTES_MAX });
     }
     let mut failed = None;
-    for candidate in resolve(address, settings.connect_timeout)? {
+    for candidate in resolve(address, RESOLVE_TIMEOUT)? {
         let error = match TcpStream::connect_timeout(&candidate, settings.connect_timeout) {
             Ok(socket) => match ask(&socket, request, secret, settings) {
-                // It may have heard the request.
+                // It is there, and may have heard the request.
                 Err(error @ (NetError::TimedOut | NetError::Unanswered)) => return Err(error),
                 Err(error) => error,
                 answer => return answer,
             },
             Err(source) => NetError::Io { action: "connect to the member", source },
         };
-        // That a member is there, and refuses, says more than that something else is, or nothing.
-        if !matches!(failed, Some(NetError::Refused(_))) {
+        if failed.as_ref().is_none_or(|before| weight(&error) > weight(before)) {
             failed = Some(error);
         }
     }
     Err(failed.unwrap_or(NetError::Broken { problem: "the name has no address" }))
+}
+
+/// Which of the errors at several addresses of one name counts: that a member is there and refuses says most, and that there is no
+/// way to an address from here, least. Between those, what leaves it open whether a member is there says more than that none is.
+fn weight(error: &NetError) -> u8 {
+    use std::io::ErrorKind::{
+        AddrNotAvailable, ConnectionAborted, ConnectionRefused, ConnectionReset, NetworkUnreachable,
+    };
+    match error {
+        NetError::Refused(_) => 3,
+        NetError::Io { source, .. } => match source.kind() {
+            AddrNotAvailable | NetworkUnreachable => 0,
+            _ if is_of_no_family(source) => 0,
+            ConnectionRefused | ConnectionReset | ConnectionAborted => 1,
+            _ => 2,
+        },
+        _ => 1,
+    }
+}
+
+/// Whether this machine does not know the family of an address at all: IPv6, mostly, where it is switched off.
+pub fn is_of_no_family(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EAFNOSUPPORT)
 }
 
 fn ask(
@@ -126,6 +156,29 @@ fn read_one(socket: &mut Timed<'_>, mut decoder: Decoder) -> Result<Vec<u8>, Fai
             [] => {}
             [span] if decoded.taken == bytes.len() => return Ok(bytes[span.start..span.end].to_vec()),
             _ => return Err(Failure::Garbage("more than the one frame expected")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::error::Refusal;
+    use super::*;
+
+    #[test]
+    fn of_several_addresses_that_failed_the_one_that_leaves_most_open_counts() {
+        let io = |kind: io::ErrorKind| NetError::Io { action: "test", source: kind.into() };
+        let of_no_family =
+            NetError::Io { action: "test", source: io::Error::from_raw_os_error(libc::EAFNOSUPPORT) };
+        let no_way =
+            [io(io::ErrorKind::AddrNotAvailable), io(io::ErrorKind::NetworkUnreachable), of_no_family];
+        let nobody = [io(io::ErrorKind::ConnectionRefused), NetError::Broken { problem: "test" }];
+        let open = [io(io::ErrorKind::TimedOut), io(io::ErrorKind::Other)];
+        let ordered = [&no_way[..], &nobody, &open, &[NetError::Refused(Refusal::Busy)]];
+        for (weights, errors) in ordered.iter().enumerate() {
+            for error in *errors {
+                assert_eq!(usize::from(weight(error)), weights, "{error:?}");
+            }
         }
     }
 }

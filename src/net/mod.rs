@@ -62,7 +62,7 @@ mod tests;
 pub use endpoint::{Endpoint, check};
 pub use error::{NetError, Refusal, Unsent};
 pub use event::{Event, Frames, JoinRequest, SessionId};
-pub use join::{JOIN_BYTES_MAX, join};
+pub use join::{JOIN_BYTES_MAX, RESOLVE_TIMEOUT, is_of_no_family, join};
 pub use queue::{Class, Outgoing, Part};
 pub use secret::Secret;
 pub use settings::{Settings, Speaker};

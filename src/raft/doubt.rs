@@ -34,7 +34,8 @@
 //!   is not forgotten when it starts again, nor when whoever told loses its disk.
 //! - Whoever has been in a later term may have voted for a leader whose entries it never got.
 //! - Whoever is there and does not tell how far it is, because it is too slow, or has stopped since its disk failed, is not out of
-//!   reach: it may have what is missing. Nor is whoever was there a moment ago, as far as the same process knows.
+//!   reach: it may have what is missing. Nor is whoever was there a moment ago, as far as the same process knows, nor whoever was there
+//!   and does not even refuse to be called any more.
 //! - Whoever told that it has nothing, and cannot be reached any more, is not counted: it may have heard of more since.
 //! - Nor does this member begin once it was told that it is to come as a new one, though it is started again.
 //! - What others say while this member is in doubt is not followed, but its term is told of with that; and whoever is no founder and
@@ -181,9 +182,6 @@ impl Raft {
         outputs: &mut Vec<Output>,
     ) {
         let Some(inquiry) = self.inquiry.as_mut().filter(|inquiry| inquiry.end.is_none()) else { return };
-        if answers.values().any(|heard| *heard == Witness::Disowned) {
-            return self.give_up(outputs);
-        }
         for heard in answers.values_mut() {
             if matches!(heard, Witness::Told(testimony) if !testimony.is_possible()) {
                 *heard = Witness::Silent;
@@ -194,6 +192,9 @@ impl Raft {
         if floor != self.hard_state.floor {
             self.hard_state.floor = floor;
             self.is_unwritten = true;
+        }
+        if answers.values().any(|heard| *heard == Witness::Disowned) {
+            return self.give_up(outputs);
         }
         let inquiry = self.inquiry.as_ref();
         if let Some(testimony) = inquiry.and_then(|inquiry| inquiry.verdict(self.testimony(), &answers)) {

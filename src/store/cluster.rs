@@ -67,8 +67,8 @@ impl Builder {
     /// for some seconds at most where they do not answer.
     ///
     /// Until it takes part, a founder's directory may be opened with other founders: it then begins another cluster, unless
-    /// it was told that the first one has begun. Before it has been given a first entry it may be opened alone, and then begins a
-    /// cluster of its own. One that waited for so long that the members have changed is to join, too.
+    /// it was told that the first one has begun. Before it has been given a first entry, or told of one or of a later term, it may be
+    /// opened alone, and then begins a cluster of its own. One that waited for so long that the members have changed is to join, too.
     pub fn peers<N: Into<String>, A: Into<String>>(
         mut self,
         founders: impl IntoIterator<Item = (N, A)>,

@@ -93,7 +93,7 @@ fn a_founder_that_has_lost_its_disk_is_not_taken_for_who_it_was() {
     // With the flags with which the cluster was founded: what it had promised is not there any more.
     let said = cluster.said(2).len();
     cluster.start(2, "new");
-    let why = "knows n3 from before, or that the members have changed: it may join as a new one only, with --initial-cluster-state existing";
+    let why = "knows n3 from before, or that the members have changed: it may join as a new one only, emptied, with --initial-cluster-state existing";
     end(&mut cluster, 2, said, why);
     assert!(cluster.set(1, "/a", "2") && cluster.listed(0) == before);
 

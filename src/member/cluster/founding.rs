@@ -1,5 +1,6 @@
 //! How a member of a cluster comes to be: from its directory, as a founder, or by joining.
 
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -26,7 +27,7 @@ use crate::codec;
 use crate::entry::{Config, Contact, EntryId, HardState};
 use crate::error::Error;
 use crate::net::{self, Endpoint, Secret, Speaker};
-use crate::raft::is_founder;
+use crate::raft::{Witness, is_founder};
 use crate::replica::{self, Founding, Input, OpenError, Output, Replica};
 use crate::types::{ClusterId, MemberId, Term};
 use crate::wal::{Disk, Identity, Recovery, WalSettings};
@@ -56,7 +57,19 @@ pub(super) fn open(
         && let (identity, Founding::InDoubt(founders)) = founders(cluster, &Contact::default())
     {
         // Before it listens: of founders that begin at the same moment, none waits for another.
-        asker.insert(ask(identity, founders)).ask_all()?;
+        let asker = asker.insert(ask(identity, founders.clone()));
+        if let Err(forgotten) = asker.ask_all() {
+            let replica = Replica::open(
+                disk,
+                replica_settings(&settings, cluster),
+                identity,
+                Founding::InDoubt(founders),
+                random(),
+            );
+            // If it cannot be written, it is asked again when this member is started again.
+            let _ = replica.map(|replica| remember(replica, asker.heard()));
+            return Err(forgotten);
+        }
     }
     let listener = listen(cluster)?;
     let contact = contact(cluster, &listener)?;
@@ -310,10 +323,23 @@ fn start(
     Ok(member)
 }
 
+/// Makes it durable that it was disowned: whoever said so may be gone when it is started again.
+fn remember(mut replica: Replica, answers: BTreeMap<MemberId, Witness>) -> Result<(), Error> {
+    let clock = Clock::start(replica.state().tree().time());
+    begin_life(&mut replica, &clock)?;
+    step_durably(&mut replica, &clock, Input::Heard(answers))?;
+    Ok(replica.close()?)
+}
+
 /// Makes it durable that a new life has begun, before anybody hears of it.
 fn begin_life(replica: &mut Replica, clock: &Clock) -> Result<Vec<Output>, Error> {
+    step_durably(replica, clock, Input::Tick)
+}
+
+/// Steps it, and does all that it asks the disk for. Gives the rest of what it asks for.
+fn step_durably(replica: &mut Replica, clock: &Clock, input: Input) -> Result<Vec<Output>, Error> {
     let mut outputs = Vec::new();
-    replica.step(clock.moment(), Input::Tick, &mut outputs);
+    replica.step(clock.moment(), input, &mut outputs);
     replica.flush(clock.moment(), &mut outputs);
     let mut kept = Vec::new();
     let mut next = 0;

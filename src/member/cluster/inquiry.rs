@@ -4,7 +4,7 @@
 //! The first time it asks before it listens, so that whoever opens it is told at once when it is known from before. From then on
 //! a thread asks; the others may be no further, and answer each other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::admission::{Addresses, JoinAnswer, JoinAsk, Question};
 use super::core::{Core, Event};
 use super::threads::Inbox;
 use crate::codec;
-use crate::entry::{Config, Contact};
+use crate::entry::Config;
 use crate::error::Error;
 use crate::net::{self, NetError, Secret};
 use crate::raft::{Witness, is_founder};
@@ -38,18 +38,30 @@ const PAUSE_MAX: Duration = Duration::from_millis(250);
 /// For so long one that was there is not out of reach, though it cannot be reached any more: it may just be starting again.
 const LINGER: Duration = Duration::from_secs(10);
 
+/// So many addresses of one founder are heard of from others.
+const MOVES_MAX: usize = 8;
+
 /// Who asks.
 pub(super) struct Asker {
     identity: Identity,
     founders: Config,
-    /// Where they are called, as far as is known: one that has moved since, another one may know of.
-    addresses: BTreeMap<MemberId, BTreeSet<String>>,
+    /// Where they are as well, as others say: they may have moved since.
+    moved: Addresses,
     /// Those that were there, and until when they may be about to come back.
     linger: BTreeMap<MemberId, Instant>,
     /// What came of asking them last.
     answers: BTreeMap<MemberId, Witness>,
     secret: Option<Secret>,
     settings: net::Settings,
+}
+
+/// What came of asking one of them.
+struct Heard {
+    witness: Witness,
+    /// Whether it was seen to be there, or somebody in its place.
+    is_there: bool,
+    /// Where others are, as it says.
+    addresses: Addresses,
 }
 
 impl Asker {
@@ -59,11 +71,8 @@ impl Asker {
         secret: Option<Secret>,
         settings: net::Settings,
     ) -> Self {
-        let of_contact = |contact: &Contact| contact.peer_addresses.iter().cloned().collect();
-        let addresses =
-            founders.contacts.iter().map(|(member, contact)| (*member, of_contact(contact))).collect();
-        let (linger, answers) = (BTreeMap::new(), BTreeMap::new());
-        Self { identity, founders, addresses, linger, answers, secret, settings }
+        let (moved, linger, answers) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { identity, founders, moved, linger, answers, secret, settings }
     }
 
     /// Asks each of the others once, all at the same time: what one is waited for delays nobody else.
@@ -88,41 +97,52 @@ impl Asker {
         self.answers.clear();
         let mut result = Ok(());
         for (member, answer) in answers {
-            let (heard, moved) = answer.unwrap_or_else(|forgotten| {
+            let Heard { witness, is_there, addresses } = answer.unwrap_or_else(|forgotten| {
                 result = Err(forgotten);
-                (Witness::Disowned, BTreeMap::new())
+                Heard { witness: Witness::Disowned, is_there: true, addresses: BTreeMap::new() }
             });
-            for (member, addresses) in moved {
-                self.addresses.entry(member).or_default().extend(addresses);
-            }
-            let heard = match heard {
-                Witness::Unreachable if self.may_come_back(member) => Witness::Silent,
-                Witness::Unreachable => heard,
-                Witness::Told(_) | Witness::Silent | Witness::Disowned => {
-                    self.linger.insert(member, Clock::in_(LINGER));
-                    heard
+            for (member, mut addresses) in addresses {
+                if self.founders.voters.contains(&member) {
+                    addresses.truncate(MOVES_MAX);
+                    self.moved.insert(member, addresses);
                 }
-            };
-            self.answers.insert(member, heard);
+            }
+            if is_there {
+                self.linger.insert(member, Clock::in_(LINGER));
+            }
+            let may_come_back = witness == Witness::Unreachable && self.may_come_back(member);
+            self.answers.insert(member, if may_come_back { Witness::Silent } else { witness });
         }
         result
+    }
+
+    /// What was heard when they were asked last, before this member was open: it says only who was there. Since then others may have
+    /// heard of more.
+    pub(super) fn heard(&self) -> BTreeMap<MemberId, Witness> {
+        let mut answers = self.answers.clone();
+        answers.retain(|_, heard| *heard != Witness::Unreachable);
+        answers
     }
 
     fn may_come_back(&self, member: MemberId) -> bool {
         self.linger.get(&member).is_some_and(|end| !Clock::until(*end).is_zero())
     }
 
-    /// What it says, and where the others are, as far as it knows.
-    fn ask(&self, member: MemberId) -> Result<(Witness, Addresses), Error> {
+    fn ask(&self, member: MemberId) -> Result<Heard, Error> {
         let Identity { cluster, member: me } = self.identity;
         let question = codec::encode(&JoinAsk::new(Question::HaveIBeen { cluster, me, you: member }));
-        let mut heard = Witness::Unreachable;
-        for address in self.addresses.get(&member).into_iter().flatten() {
+        let mut heard = Heard { witness: Witness::Unreachable, is_there: false, addresses: BTreeMap::new() };
+        let known = self.founders.contacts.get(&member).map_or(&[][..], |contact| &contact.peer_addresses);
+        let moved = self.moved.get(&member).into_iter().flatten().filter(|address| !known.contains(address));
+        for address in known.iter().chain(moved) {
             let answer = match net::join(address, &question, self.secret.as_ref(), &self.settings) {
                 Ok(answer) => codec::decode(&answer),
                 Err(error) => {
-                    if !self.is_gone(member, &error) {
-                        heard = Witness::Silent;
+                    let is_there =
+                        matches!(error, NetError::TimedOut | NetError::Unanswered | NetError::Refused(_));
+                    heard.is_there |= is_there;
+                    if is_there || !self.is_gone(member, &error) {
+                        heard.witness = Witness::Silent;
                     }
                     continue;
                 }
@@ -134,23 +154,26 @@ impl Asker {
                     return Err(Error::Forgotten { member, known_at: address.clone() });
                 }
                 Ok(JoinAnswer::Unknown { testimony, addresses }) => {
-                    return Ok((Witness::Told(testimony), addresses));
+                    return Ok(Heard { witness: Witness::Told(testimony), is_there: true, addresses });
                 }
                 // It is not the founder that is meant.
                 Ok(JoinAnswer::Stranger) => {}
-                Ok(JoinAnswer::Refused(_) | JoinAnswer::Welcome { .. }) | Err(_) => heard = Witness::Silent,
+                Ok(JoinAnswer::Refused(_) | JoinAnswer::Welcome { .. }) | Err(_) => {
+                    (heard.witness, heard.is_there) = (Witness::Silent, true);
+                }
             }
         }
-        Ok((heard, BTreeMap::new()))
+        Ok(heard)
     }
 
     /// Whether it cannot be reached, going by what came of calling it: nothing listens there, or a proxy with nobody behind it, or
-    /// something that is no member. Trouble of this member's own says nothing of the other one.
+    /// something that is no member; or its name stands for nothing. Trouble of this member's own says nothing of the other one.
     fn is_gone(&self, member: MemberId, error: &NetError) -> bool {
         match error {
             NetError::Broken { .. } => true,
             NetError::Io { source, .. } => match source.kind() {
-                // Most likely its machine is not there; but so it looks, too, once many have called one that is frozen.
+                // Most likely its machine is not there; but so it looks, too, once many have called one that is frozen. One that was
+                // there and has no machine any more is waited for until this member is started again.
                 ErrorKind::TimedOut => !self.linger.contains_key(&member),
                 ErrorKind::ConnectionRefused
                 | ErrorKind::ConnectionReset
@@ -158,8 +181,11 @@ impl Asker {
                 | ErrorKind::HostUnreachable
                 | ErrorKind::NetworkUnreachable
                 | ErrorKind::BrokenPipe
-                | ErrorKind::UnexpectedEof => true,
-                _ => false,
+                | ErrorKind::UnexpectedEof
+                // There is no way from here, or a firewall says so.
+                | ErrorKind::AddrNotAvailable
+                | ErrorKind::PermissionDenied => true,
+                _ => net::is_of_no_family(source),
             },
             _ => false,
         }
@@ -168,9 +194,9 @@ impl Asker {
     /// Asks until whoever wants it wants it no more.
     pub(super) fn run(mut self, inbox: &Arc<Inbox>, is_over: &Receiver<()>) {
         let mut pause = PAUSE_MIN;
+        inbox.bring(Event::Founders(self.heard()));
         loop {
-            // Whoever disowns it, the core hears. What was heard before this member was open says only who did not: since then others
-            // may have heard of more.
+            // Whoever disowns it, the core hears.
             let _ = self.ask_all();
             inbox.bring(Event::Founders(self.answers.clone()));
             let Err(RecvTimeoutError::Timeout) = is_over.recv_timeout(pause) else { return };
@@ -214,7 +240,12 @@ mod tests {
         for error in [failed(ErrorKind::OutOfMemory), failed(ErrorKind::Other), too_many_files] {
             assert!(!asker.is_gone(other, &error), "{error:?}");
         }
-        assert!(asker.is_gone(other, &failed(ErrorKind::ConnectionRefused)));
+        for kind in [ErrorKind::ConnectionRefused, ErrorKind::AddrNotAvailable, ErrorKind::PermissionDenied] {
+            assert!(asker.is_gone(other, &failed(kind)), "{kind:?}");
+        }
+        let no_ipv6 =
+            NetError::Io { action: "test", source: io::Error::from_raw_os_error(libc::EAFNOSUPPORT) };
+        assert!(asker.is_gone(other, &no_ipv6));
         assert!(asker.is_gone(other, &failed(ErrorKind::TimedOut)), "so calls to a machine end that is off");
         asker.linger.insert(other, Clock::in_(Duration::ZERO));
         assert!(!asker.is_gone(other, &failed(ErrorKind::TimedOut)), "it was there, and may be frozen");
