@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Builder, Store};
+use super::{Builder, Status, Store};
 use crate::entry::{Config, Contact};
 use crate::error::Error;
-use crate::member::{Clustered, Head, PeerFacts, Traffic};
+use crate::member::{Clustered, Engine, Head, PeerFacts, Traffic};
 use crate::net::TurnedAway;
 use crate::raft::{Change, Denied, Granted, Request, Role, Stop};
 use crate::types::{ClusterId, LogIndex, MemberId, Term};
@@ -245,6 +245,26 @@ impl Cluster {
     #[must_use]
     pub fn term(&self) -> Term {
         self.head().term
+    }
+
+    /// How this member is doing and, as far as it can tell, its cluster: the same as [`Store::status`]. What is wrong is said in
+    /// words: that there is no leader, and how many are within reach; that a disk is slow, a member lags behind, a clock is off.
+    ///
+    /// ```
+    /// use spinney::Store;
+    ///
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// let store = Store::builder().dir(directory.path()).member("n1").listen("127.0.0.1:0").open()?;
+    /// let cluster = store.cluster().expect("it listens");
+    /// store.set("/a", "1")?;
+    /// assert!(cluster.status().problems.is_empty());
+    /// cluster.add("n2", ["127.0.0.1:1"])?;
+    /// while cluster.status().problems != ["member n2 is not within reach"] {}
+    /// # Ok::<(), spinney::Error>(())
+    /// ```
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status::of(&Engine::Clustered(Arc::clone(&self.member)))
     }
 
     /// The members, in order of their ids.
