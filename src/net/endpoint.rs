@@ -15,7 +15,7 @@ use super::greet::{self, Failure, Greeted, Timed};
 use super::handshake::Purpose;
 use super::join;
 use super::peer::{Lane, Peer, Sending};
-use super::queue::{Class, Outgoing};
+use super::queue::Class;
 use super::secret::Secret;
 use super::session;
 use super::settings::{Settings, Speaker};
@@ -115,8 +115,7 @@ impl Endpoint {
     ///
     /// [`Unsent`] says why the message was not taken. One that was taken may still be lost with the connection: what
     /// the owner has to know, the peer has to answer.
-    pub fn send(&self, to: MemberId, class: Class, message: impl Into<Outgoing>) -> Result<(), Unsent> {
-        let message = message.into();
+    pub fn send(&self, to: MemberId, class: Class, message: Vec<u8>) -> Result<(), Unsent> {
         let sent = self.try_send(to, class, message);
         if sent.is_err() {
             self.shared.counters.messages_dropped.add(1);
@@ -185,11 +184,11 @@ impl Endpoint {
         }
     }
 
-    fn try_send(&self, to: MemberId, class: Class, message: Outgoing) -> Result<(), Unsent> {
+    fn try_send(&self, to: MemberId, class: Class, message: Vec<u8>) -> Result<(), Unsent> {
         if self.shared.stop.is_set() {
             return Err(Unsent::Stopped);
         }
-        if message.bytes() > self.shared.settings.frame_bytes_max {
+        if message.len() > self.shared.settings.frame_bytes_max {
             return Err(Unsent::TooLarge);
         }
         let peer = self.shared.peers.lock().get(&to).cloned().ok_or(Unsent::Unknown)?;

@@ -90,32 +90,20 @@ impl Encoder {
         Self { check, number: 0 }
     }
 
-    /// Writes what stands before and after a payload of these parts: the header to `header`, the check to `check`.
+    /// Adds the next frame to `bytes`.
     ///
     /// # Panics
     ///
     /// When the payload has 4 GiB or more: limits are checked where messages are taken.
-    pub fn frame<'a>(
-        &mut self,
-        kind: Kind,
-        parts: impl Iterator<Item = &'a [u8]> + Clone,
-        check: &mut Vec<u8>,
-    ) -> [u8; HEADER_BYTES] {
-        let length: usize = parts.clone().map(<[u8]>::len).sum();
-        let length = u32::try_from(length).expect("messages are held against the limit when they are taken");
-        let header = header_of(self.number, length, kind as u8);
-        self.check.write(self.number, &header, parts, check);
-        self.number += 1;
-        header
-    }
-
-    /// Adds a whole frame to `bytes`.
     pub fn encode(&mut self, kind: Kind, payload: &[u8], bytes: &mut Vec<u8>) {
-        let mut check = Vec::with_capacity(self.check.bytes());
-        let header = self.frame(kind, std::iter::once(payload), &mut check);
-        bytes.extend_from_slice(&header);
+        let length = u32::try_from(payload.len());
+        let length = length.expect("messages are held against the limit when they are taken");
+        let begins = bytes.len();
+        bytes.reserve(HEADER_BYTES + payload.len() + self.check.bytes());
+        bytes.extend_from_slice(&header_of(self.number, length, kind as u8));
         bytes.extend_from_slice(payload);
-        bytes.extend_from_slice(&check);
+        self.check.write(self.number, begins, bytes);
+        self.number += 1;
     }
 }
 

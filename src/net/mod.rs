@@ -63,7 +63,7 @@ pub use endpoint::{Endpoint, check};
 pub use error::{NetError, Refusal, Unsent};
 pub use event::{Event, Frames, JoinRequest, SessionId};
 pub use join::{JOIN_BYTES_MAX, RESOLVE_TIMEOUT, is_of_no_family, join};
-pub use queue::{Class, Outgoing, Part};
+pub use queue::Class;
 pub use secret::Secret;
 pub use settings::{Settings, Speaker};
 pub use stats::{PeerStats, Rejection, Stats, TurnedAway};

@@ -23,7 +23,7 @@ use super::error::{Refusal, Unsent};
 use super::event::{Event, SessionId};
 use super::handshake::Purpose;
 use super::pen::Pen;
-use super::queue::{Class, Outgoing, PIECE_BYTES, Queue, messages_in};
+use super::queue::{Class, PIECE_BYTES, Queue, messages_in};
 use super::settings::Settings;
 use super::shared::Shared;
 use crate::types::{BootId, MemberId};
@@ -149,7 +149,7 @@ impl Peer {
     }
 
     /// Takes a message to be sent, and sends it if that can be done at once.
-    pub(super) fn send(&self, shared: &Shared, class: Class, message: Outgoing) -> Result<Sending, Unsent> {
+    pub(super) fn send(&self, shared: &Shared, class: Class, message: Vec<u8>) -> Result<Sending, Unsent> {
         let lane = if class == Class::Bulk { Lane::BulkOut } else { Lane::Messages };
         let line = self.line(lane);
         let mut state = line.state.lock();

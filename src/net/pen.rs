@@ -9,14 +9,14 @@
 //!
 //! The pen numbers the frames. There is one for each connection, so frames leave in the order of their numbers.
 
-use std::io::{self, IoSlice, Write};
+use std::io::{self, Write};
 use std::net::TcpStream;
 
 use super::frame::{Encoder, Kind};
-use super::queue::{Outgoing, Part};
+use super::queue::PIECE_BYTES;
 
-/// Parts of this size are written from where they are; copying shorter ones is cheaper.
-const PART_BYTES: usize = 4 << 10;
+/// So much memory a pen keeps for what comes next.
+const KEPT_BYTES: usize = 2 * PIECE_BYTES;
 
 /// What makes frames of one connection, and what it has made that is not written yet.
 pub(super) struct Pen {
@@ -37,98 +37,51 @@ impl Pen {
     /// Writes the batch as far as the kernel takes it without waiting; gives how many bytes it has. What is left is the
     /// writer's.
     #[cfg(target_os = "linux")]
-    pub(super) fn write_now(&mut self, socket: &TcpStream, batch: &[(Kind, Outgoing)]) -> io::Result<usize> {
+    pub(super) fn write_now(&mut self, socket: &TcpStream, batch: &[(Kind, Vec<u8>)]) -> io::Result<usize> {
         debug_assert!(!self.has_unsent(), "what was left is the writer's");
-        let mut bytes = std::mem::take(&mut self.unsent);
-        for chunk in encode(&mut self.encoder, batch) {
-            bytes.extend_from_slice(chunk.as_slice());
-        }
-        let count = bytes.len();
+        let count = self.encode(batch);
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
         let taken = loop {
-            match socket2::SockRef::from(socket).send_with_flags(&bytes, flags) {
+            match socket2::SockRef::from(socket).send_with_flags(&self.unsent, flags) {
                 Ok(taken) => break taken,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break 0,
                 Err(error) => return Err(error),
             }
         };
-        bytes.drain(..taken);
-        self.unsent = bytes;
+        self.unsent.drain(..taken);
         Ok(count)
     }
 
     /// Writes what was left and then the batch, however long that takes; gives how many bytes the batch has.
-    pub(super) fn write(&mut self, mut socket: &TcpStream, batch: &[(Kind, Outgoing)]) -> io::Result<usize> {
-        socket.write_all(&self.unsent).map_err(in_words)?;
-        self.unsent.clear();
-        write_chunks(socket, &encode(&mut self.encoder, batch))
+    pub(super) fn write(&mut self, socket: &TcpStream, batch: &[(Kind, Vec<u8>)]) -> io::Result<usize> {
+        let count = self.encode(batch);
+        self.write_all(socket)?;
+        Ok(count)
     }
 
     /// Says nothing, to say that this end is there.
-    pub(super) fn ping(&mut self, mut socket: &TcpStream) -> io::Result<()> {
+    pub(super) fn ping(&mut self, socket: &TcpStream) -> io::Result<()> {
         self.encoder.encode(Kind::Ping, &[], &mut self.unsent);
+        self.write_all(socket)
+    }
+
+    /// Makes the frames of a batch; gives how many bytes they have.
+    fn encode(&mut self, batch: &[(Kind, Vec<u8>)]) -> usize {
+        let before = self.unsent.len();
+        for (kind, message) in batch {
+            self.encoder.encode(*kind, message, &mut self.unsent);
+        }
+        self.unsent.len() - before
+    }
+
+    fn write_all(&mut self, mut socket: &TcpStream) -> io::Result<()> {
         socket.write_all(&self.unsent).map_err(in_words)?;
         self.unsent.clear();
+        // What one large message took is not kept for the small ones.
+        self.unsent.shrink_to(KEPT_BYTES);
         Ok(())
     }
-}
-
-/// Bytes to write: runs of short parts, copied together, and long parts where they are.
-enum Chunk<'a> {
-    Copied(Vec<u8>),
-    InPlace(&'a [u8]),
-}
-
-impl Chunk<'_> {
-    fn as_slice(&self) -> &[u8] {
-        match self {
-            Self::Copied(bytes) => bytes,
-            Self::InPlace(bytes) => bytes,
-        }
-    }
-}
-
-/// The frames of a batch.
-fn encode<'a>(encoder: &mut Encoder, batch: &'a [(Kind, Outgoing)]) -> Vec<Chunk<'a>> {
-    let mut chunks = Vec::new();
-    let mut copied = Vec::with_capacity(4096);
-    let mut check = Vec::with_capacity(32);
-    for (kind, message) in batch {
-        check.clear();
-        let parts = message.parts();
-        let header = encoder.frame(*kind, parts.iter().map(Part::as_slice), &mut check);
-        copied.extend_from_slice(&header);
-        for part in parts.iter().map(Part::as_slice) {
-            if part.len() < PART_BYTES {
-                copied.extend_from_slice(part);
-            } else {
-                chunks.push(Chunk::Copied(std::mem::take(&mut copied)));
-                chunks.push(Chunk::InPlace(part));
-            }
-        }
-        copied.extend_from_slice(&check);
-    }
-    chunks.push(Chunk::Copied(copied));
-    chunks
-}
-
-/// Writes all; gives how many bytes that were.
-fn write_chunks(mut socket: &TcpStream, chunks: &[Chunk<'_>]) -> io::Result<usize> {
-    let mut slices: Vec<IoSlice<'_>> = chunks.iter().map(|chunk| IoSlice::new(chunk.as_slice())).collect();
-    let bytes = slices.iter().map(|slice| slice.len()).sum();
-    let mut left = &mut slices[..];
-    // Empty ones would make a write of nothing look like the end.
-    IoSlice::advance_slices(&mut left, 0);
-    while !left.is_empty() {
-        match socket.write_vectored(left) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(count) => IoSlice::advance_slices(&mut left, count),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(in_words(error)),
-        }
-    }
-    Ok(bytes)
 }
 
 /// A socket says of a timeout that it would block.

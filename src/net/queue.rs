@@ -1,7 +1,6 @@
 //! What waits to be sent to one peer on one connection.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use super::error::Unsent;
 use super::frame::Kind;
@@ -44,89 +43,13 @@ impl Class {
 /// Data is sent in pieces of so many bytes, so that what is urgent need not wait for all of a large message.
 pub(super) const PIECE_BYTES: usize = 64 << 10;
 
-/// Bytes of a message.
-#[derive(Clone, Debug)]
-pub enum Part {
-    /// Its own.
-    Own(Vec<u8>),
-    /// Shared with whoever else has them: sent without being copied.
-    Shared(Arc<[u8]>),
-}
-
-impl Part {
-    pub(super) fn as_slice(&self) -> &[u8] {
-        match self {
-            Self::Own(bytes) => bytes,
-            Self::Shared(bytes) => bytes,
-        }
-    }
-}
-
-/// A message: the receiver gets its parts as one run of bytes.
-#[derive(Clone, Debug)]
-pub struct Outgoing {
-    parts: Vec<Part>,
-    bytes: usize,
-}
-
-impl Outgoing {
-    /// The message of these parts.
-    #[must_use]
-    pub fn new(parts: Vec<Part>) -> Self {
-        let bytes = parts.iter().map(|part| part.as_slice().len()).sum();
-        Self { parts, bytes }
-    }
-
-    /// How many bytes it has.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    pub(super) fn parts(&self) -> &[Part] {
-        &self.parts
-    }
-
-    /// A copy of so many of its bytes.
-    fn piece(&self, from: usize, bytes: usize) -> Self {
-        let all = self.parts.iter().flat_map(|part| part.as_slice().chunks(PIECE_BYTES));
-        let mut piece = Vec::with_capacity(bytes);
-        let mut before = 0;
-        for run in all {
-            let begins = from.saturating_sub(before).min(run.len());
-            let ends = (from + bytes).saturating_sub(before).min(run.len());
-            piece.extend_from_slice(&run[begins..ends]);
-            before += run.len();
-        }
-        piece.into()
-    }
-}
-
-impl From<Vec<u8>> for Outgoing {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self::new(vec![Part::Own(bytes)])
-    }
-}
-
-impl From<Arc<[u8]>> for Outgoing {
-    fn from(bytes: Arc<[u8]>) -> Self {
-        Self::new(vec![Part::Shared(bytes)])
-    }
-}
-
-impl From<&[u8]> for Outgoing {
-    fn from(bytes: &[u8]) -> Self {
-        bytes.to_vec().into()
-    }
-}
-
 /// What one message costs besides its bytes, about, so that small ones are counted too.
 const MESSAGE_OVERHEAD: usize = 64;
 
 /// Messages of one class.
 #[derive(Debug, Default)]
 struct Waiting {
-    messages: VecDeque<Outgoing>,
+    messages: VecDeque<Vec<u8>>,
     bytes: usize,
     /// So many bytes of the first are sent.
     begun: usize,
@@ -135,22 +58,23 @@ struct Waiting {
 impl Waiting {
     /// How many bytes [`pop`](Self::pop) gives.
     fn bytes_of_next(&self, class: Class) -> Option<usize> {
-        let left = self.messages.front()?.bytes - self.begun;
+        let left = self.messages.front()?.len() - self.begun;
         Some(if class == Class::Data { left.min(PIECE_BYTES) } else { left })
     }
 
     /// What comes next: a message, or a piece of one.
-    fn pop(&mut self, class: Class) -> Option<(Kind, Outgoing)> {
+    fn pop(&mut self, class: Class) -> Option<(Kind, Vec<u8>)> {
         let (bytes, message) = (self.bytes_of_next(class)?, self.messages.front()?);
-        if self.begun + bytes < message.bytes {
-            let piece = message.piece(self.begun, bytes);
-            self.begun += bytes;
+        let ends = self.begun + bytes;
+        if ends < message.len() {
+            let piece = message[self.begun..ends].to_vec();
+            self.begun = ends;
             return Some((Kind::Part, piece));
         }
         let begun = std::mem::take(&mut self.begun);
-        let message = self.messages.pop_front()?;
-        self.bytes -= message.bytes + MESSAGE_OVERHEAD;
-        let message = if begun > 0 { message.piece(begun, bytes) } else { message };
+        let mut message = self.messages.pop_front()?;
+        self.bytes -= message.len() + MESSAGE_OVERHEAD;
+        message.drain(..begun);
         Some((class.kind(), message))
     }
 }
@@ -172,9 +96,9 @@ impl Queue {
     }
 
     /// Puts a message behind the others of its class.
-    pub(super) fn push(&mut self, class: Class, message: Outgoing) -> Result<(), Unsent> {
+    pub(super) fn push(&mut self, class: Class, message: Vec<u8>) -> Result<(), Unsent> {
         let waiting = &mut self.waiting[class as usize];
-        let bytes = waiting.bytes + message.bytes + MESSAGE_OVERHEAD;
+        let bytes = waiting.bytes + message.len() + MESSAGE_OVERHEAD;
         let is_alone = waiting.messages.is_empty();
         if waiting.messages.len() >= self.messages_max || (bytes > self.bytes_max && !is_alone) {
             self.refused = true;
@@ -186,7 +110,7 @@ impl Queue {
     }
 
     /// Moves what comes next to `batch`: the most urgent first, and beyond one message, or a piece of one, no more than `bytes_max`.
-    pub(super) fn take(&mut self, bytes_max: usize, batch: &mut Vec<(Kind, Outgoing)>) {
+    pub(super) fn take(&mut self, bytes_max: usize, batch: &mut Vec<(Kind, Vec<u8>)>) {
         let mut bytes = 0;
         for class in CLASSES {
             let waiting = &mut self.waiting[class as usize];
@@ -233,7 +157,7 @@ impl Queue {
 }
 
 /// How many messages end in a batch.
-pub(super) fn messages_in(batch: &[(Kind, Outgoing)]) -> usize {
+pub(super) fn messages_in(batch: &[(Kind, Vec<u8>)]) -> usize {
     batch.iter().filter(|(kind, _)| *kind != Kind::Part).count()
 }
 
@@ -244,17 +168,15 @@ mod tests {
     fn lengths(queue: &mut Queue, bytes_max: usize) -> Vec<(Kind, usize)> {
         let mut batch = Vec::new();
         queue.take(bytes_max, &mut batch);
-        batch.iter().map(|(kind, message)| (*kind, message.bytes())).collect()
+        batch.iter().map(|(kind, message)| (*kind, message.len())).collect()
     }
 
     #[test]
     fn what_is_urgent_comes_between_the_pieces_of_what_is_large() {
         let mut queue = Queue::new(1 << 20, 100);
         let large: Vec<u8> = (0..2 * PIECE_BYTES + 9).map(|n| (n % 251) as u8).collect();
-        let (first, second) = large.split_at(PIECE_BYTES / 3);
-        let parts = vec![Part::Own(first.to_vec()), Part::Shared(second.into())];
-        queue.push(Class::Data, Outgoing::new(parts)).unwrap();
-        queue.push(Class::Data, vec![7; 5].into()).unwrap();
+        queue.push(Class::Data, large.clone()).unwrap();
+        queue.push(Class::Data, vec![7; 5]).unwrap();
         let level = queue.level();
         let take_one = |queue: &mut Queue| {
             let mut batch = Vec::new();
@@ -264,14 +186,12 @@ mod tests {
         };
         let mut sent = vec![take_one(&mut queue)];
         assert_eq!(queue.level(), level, "it waits until all of it is sent");
-        queue.push(Class::Urgent, vec![1].into()).unwrap();
+        queue.push(Class::Urgent, vec![1]).unwrap();
         sent.extend((0..4).map(|_| take_one(&mut queue)));
         assert!(queue.is_empty());
         let kinds: Vec<Kind> = sent.iter().map(|(kind, _)| *kind).collect();
         assert_eq!(kinds, [Kind::Part, Kind::Urgent, Kind::Part, Kind::Data, Kind::Data]);
-        let bytes = |of: &[usize]| -> Vec<u8> {
-            of.iter().flat_map(|&n| sent[n].1.parts()).flat_map(|part| part.as_slice().to_vec()).collect()
-        };
+        let bytes = |of: &[usize]| -> Vec<u8> { of.iter().flat_map(|&n| sent[n].1.clone()).collect() };
         assert!(bytes(&[0, 2, 3]) == large && bytes(&[4]) == [7; 5]);
         assert_eq!(queue.level(), (0, 0));
     }
@@ -280,9 +200,9 @@ mod tests {
     fn the_urgent_go_first_and_a_batch_is_bounded() {
         let mut queue = Queue::new(10_000, 100);
         for bytes in [300, 400, 500] {
-            queue.push(Class::Data, vec![0; bytes].into()).unwrap();
+            queue.push(Class::Data, vec![0; bytes]).unwrap();
         }
-        queue.push(Class::Urgent, vec![0; 7].into()).unwrap();
+        queue.push(Class::Urgent, vec![0; 7]).unwrap();
         assert_eq!(lengths(&mut queue, 800), [(Kind::Urgent, 7), (Kind::Data, 300), (Kind::Data, 400)]);
         assert_eq!(lengths(&mut queue, 100), [(Kind::Data, 500)], "one is taken whatever its size");
         assert!(queue.is_empty());
@@ -292,18 +212,18 @@ mod tests {
     #[test]
     fn the_newest_is_refused_and_room_is_told_once() {
         let mut queue = Queue::new(1000, 3);
-        queue.push(Class::Data, vec![0; 5000].into()).unwrap();
-        assert_eq!(queue.push(Class::Data, vec![1].into()), Err(Unsent::Full), "by bytes");
-        queue.push(Class::Urgent, vec![1].into()).unwrap();
+        queue.push(Class::Data, vec![0; 5000]).unwrap();
+        assert_eq!(queue.push(Class::Data, vec![1]), Err(Unsent::Full), "by bytes");
+        queue.push(Class::Urgent, vec![1]).unwrap();
         assert!(!queue.has_room_again());
         assert_eq!(lengths(&mut queue, 1), [(Kind::Urgent, 1)]);
         assert_eq!(lengths(&mut queue, 1), [(Kind::Data, 5000)]);
         assert!(queue.has_room_again());
         assert!(!queue.has_room_again());
         for _ in 0..3 {
-            queue.push(Class::Data, vec![1].into()).unwrap();
+            queue.push(Class::Data, vec![1]).unwrap();
         }
-        assert_eq!(queue.push(Class::Data, vec![1].into()), Err(Unsent::Full), "by number");
+        assert_eq!(queue.push(Class::Data, vec![1]), Err(Unsent::Full), "by number");
         assert_eq!(queue.clear(), 3);
         assert!(queue.has_room_again());
     }

@@ -142,31 +142,27 @@ impl Check {
         }
     }
 
-    /// Adds the check of the frame with this number in its direction that has this header and a payload of these parts.
-    pub(super) fn write<'a>(
-        &self,
-        number: u64,
-        header: &[u8],
-        parts: impl Iterator<Item = &'a [u8]>,
-        out: &mut Vec<u8>,
-    ) {
+    /// Adds the check of the frame with this number in its direction, which is what `bytes` have from `begins` on: header and
+    /// payload.
+    pub(super) fn write(&self, number: u64, begins: usize, bytes: &mut Vec<u8>) {
+        let frame = &bytes[begins..];
         match self {
-            Self::Crc => out.extend_from_slice(&crc_of(number, header, parts).to_le_bytes()),
+            Self::Crc => bytes.extend_from_slice(&crc_of(number, frame).to_le_bytes()),
             Self::Seal(key) => {
-                out.extend_from_slice(&seal_of(key, number, header, parts).as_bytes()[..SEAL_BYTES]);
+                let seal = seal_of(key, number, frame);
+                bytes.extend_from_slice(&seal.as_bytes()[..SEAL_BYTES]);
             }
         }
     }
 
     /// Whether `check`, which has the right length, is that of the frame with this number that has these bytes.
     pub(super) fn verify(&self, number: u64, frame: &[u8], check: &[u8]) -> bool {
-        let rest = std::iter::empty();
         match self {
-            Self::Crc => check == crc_of(number, frame, rest).to_le_bytes(),
+            Self::Crc => check == crc_of(number, frame).to_le_bytes(),
             Self::Seal(key) => {
                 // The rest is filled in with what is expected, so that the comparison is that of whole hashes, which
                 // takes constant time.
-                let expected = seal_of(key, number, frame, rest);
+                let expected = seal_of(key, number, frame);
                 let mut whole = *expected.as_bytes();
                 whole[..SEAL_BYTES].copy_from_slice(check);
                 expected == blake3::Hash::from_bytes(whole)
@@ -185,24 +181,13 @@ impl fmt::Debug for Check {
     }
 }
 
-fn crc_of<'a>(number: u64, header: &[u8], parts: impl Iterator<Item = &'a [u8]>) -> u32 {
+fn crc_of(number: u64, frame: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&number.to_le_bytes());
-    hasher.update(header);
-    parts.for_each(|part| hasher.update(part));
+    hasher.update(frame);
     hasher.finalize()
 }
 
-fn seal_of<'a>(
-    key: &[u8; 32],
-    number: u64,
-    header: &[u8],
-    parts: impl Iterator<Item = &'a [u8]>,
-) -> blake3::Hash {
-    let mut hasher = blake3::Hasher::new_keyed(key);
-    hasher.update(&number.to_le_bytes()).update(header);
-    parts.for_each(|part| {
-        hasher.update(part);
-    });
-    hasher.finalize()
+fn seal_of(key: &[u8; 32], number: u64, frame: &[u8]) -> blake3::Hash {
+    blake3::Hasher::new_keyed(key).update(&number.to_le_bytes()).update(frame).finalize()
 }

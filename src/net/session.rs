@@ -11,7 +11,7 @@ use super::frame::{Decoder, Encoder, FrameError, Kind, Span};
 use super::greet::{Failure, Greeted};
 use super::peer::{Lane, Peer, Session};
 use super::pen::Pen;
-use super::queue::{Outgoing, PIECE_BYTES, messages_in};
+use super::queue::{PIECE_BYTES, messages_in};
 use super::shared::Shared;
 use super::stats::Rejection;
 
@@ -243,7 +243,7 @@ impl Writer {
     }
 
     /// Waits until there is something to do, and nobody else is doing it.
-    fn next(&mut self, batch: &mut Vec<(Kind, Outgoing)>) -> Next {
+    fn next(&mut self, batch: &mut Vec<(Kind, Vec<u8>)>) -> Next {
         let is_bulk = self.session.lane == Lane::BulkOut;
         let line = self.peer.line(self.session.lane);
         let mut state = line.state.lock();
@@ -277,9 +277,9 @@ impl Writer {
         }
     }
 
-    fn write(&self, mut pen: Pen, batch: &[(Kind, Outgoing)]) -> io::Result<()> {
+    fn write(&self, mut pen: Pen, batch: &[(Kind, Vec<u8>)]) -> io::Result<()> {
         if self.session.lane == Lane::BulkOut {
-            self.throttle(&mut pen, batch.iter().map(|(_, message)| message.bytes()).sum())?;
+            self.throttle(&mut pen, batch.iter().map(|(_, message)| message.len()).sum())?;
         }
         let bytes = pen.write(&self.session.socket, batch)?;
         self.put_back(pen);

@@ -109,7 +109,7 @@ fn a_slow_link_delivers_what_was_said() {
     one.peers(&[(2, proxy.address())]);
     one.connected(2);
     for n in 0..500_u64 {
-        one.send_patiently(2, Class::Data, &n.to_le_bytes().to_vec().into());
+        one.send_patiently(2, Class::Data, &n.to_le_bytes());
     }
     assert!(two.messages(500).iter().map(|(_, _, bytes)| number(bytes)).eq(0..500));
     assert_eq!(proxy.passed(), 1);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use spinney::internals::net::{Class, Event, Outgoing, Part, Settings, Unsent};
+use spinney::internals::net::{Class, Event, Settings, Unsent};
 
 use crate::member::{Member, id, nowhere, number, pair_with, secret, settings, speaker};
 use crate::support::{now, wait_until};
@@ -18,12 +18,10 @@ fn a_hundred_megabytes_go_to_a_slow_owner_in_bounded_memory() {
     let (one, two) = pair_with(None, &small);
     let message_bytes = 100 << 10;
     let messages = 1000_u64;
-    let shared: std::sync::Arc<[u8]> = vec![7; message_bytes].into();
     let sender = std::thread::spawn(move || {
         let mut refused = 0;
         for n in 0..messages {
-            let parts = vec![Part::Own(n.to_le_bytes().to_vec()), Part::Shared(shared.clone())];
-            let message = Outgoing::new(parts);
+            let message = [&n.to_le_bytes()[..], &vec![7; message_bytes]].concat();
             while let Err(unsent) = one.send(2, Class::Data, message.clone()) {
                 assert_eq!(unsent, Unsent::Full);
                 refused += 1;
@@ -155,7 +153,7 @@ fn a_frame_may_be_as_large_as_the_limit_and_no_larger() {
     let (one, two) = pair_with(secret("a secret of enough bytes"), &limited);
     assert_eq!(one.send(2, Class::Data, vec![0; (3 << 20) + 1]), Err(Unsent::TooLarge));
     for bytes in [3 << 20, 0, 1, (3 << 20) - 1] {
-        one.send_patiently(2, Class::Data, &vec![9; bytes].into());
+        one.send_patiently(2, Class::Data, &vec![9; bytes]);
         assert_eq!(two.messages(1), [(id(1), Class::Data, vec![9; bytes])]);
     }
     // One who allows less than the other sends closes the connection, and says why.

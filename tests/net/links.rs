@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use spinney::internals::net::{Class, Event, Outgoing, Part, Refusal, Unsent};
+use spinney::internals::net::{Class, Event, Refusal, Unsent};
 
 use crate::member::{Member, id, meet, nowhere, number, pair_with, secret, settings, speaker};
 use crate::support::proxy::{Proxy, Way};
@@ -15,12 +15,9 @@ fn messages_arrive_in_order_both_ways_with_and_without_a_secret() {
         let (one, two) = pair_with(secret, &settings());
         for n in 0..2000_u64 {
             let class = if n % 3 == 0 { Class::Urgent } else { Class::Data };
-            // Parts of all sizes, shared and own, with nothing in some.
             let filler = vec![n as u8; (n as usize * 7919) % 9000];
-            let parts =
-                vec![Part::Own(n.to_le_bytes().into()), Part::Shared(filler.into()), Part::Own(vec![])];
-            one.send_patiently(2, class, &Outgoing::new(parts));
-            two.send_patiently(1, class, &n.to_le_bytes().to_vec().into());
+            one.send_patiently(2, class, &[&n.to_le_bytes()[..], &filler].concat());
+            two.send_patiently(1, class, &n.to_le_bytes());
         }
         for (member, peer) in [(&two, 1), (&one, 2)] {
             let received = member.messages(2000);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crossbeam_channel::Receiver;
 use spinney::internals::BootId;
 use spinney::internals::net::{
-    Class, Endpoint, Event, Outgoing, Refusal, Secret, SessionId, Settings, Speaker, Unsent,
+    Class, Endpoint, Event, Refusal, Secret, SessionId, Settings, Speaker, Unsent,
 };
 use spinney::{ClusterId, MemberId};
 
@@ -113,13 +113,13 @@ impl Member {
         messages
     }
 
-    pub(crate) fn send(&self, to: u64, class: Class, message: impl Into<Outgoing>) -> Result<(), Unsent> {
-        self.endpoint.send(id(to), class, message)
+    pub(crate) fn send(&self, to: u64, class: Class, message: impl Into<Vec<u8>>) -> Result<(), Unsent> {
+        self.endpoint.send(id(to), class, message.into())
     }
 
     /// Sends as soon as it can be.
-    pub(crate) fn send_patiently(&self, to: u64, class: Class, message: &Outgoing) {
-        wait_until("room for a message", || self.send(to, class, message.clone()).is_ok());
+    pub(crate) fn send_patiently(&self, to: u64, class: Class, message: &[u8]) {
+        wait_until("room for a message", || self.send(to, class, message).is_ok());
     }
 
     pub(crate) fn refused(&self, refusal: Refusal) -> u64 {
