@@ -198,8 +198,9 @@ impl Founding {
 fn tell_of(turned_away: &TurnedAway) {
     let first = &turned_away.first;
     match turned_away.rejection {
-        // Two members that call each other at the same moment: one connection is enough, and nothing is wrong.
-        Rejection::Refused(Refusal::OldSession) => {}
+        Rejection::Refused(Refusal::OldSession) => log(&format!(
+            "closed a connection for a newer one ({first}), as when two members call each other; others are only counted, in /metrics"
+        )),
         Rejection::Nonsense => {
             log(&format!(
                 "a member sent what makes no sense, {first}; more of it is only counted, in /metrics"
