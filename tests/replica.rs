@@ -5,10 +5,10 @@
 mod replicas;
 
 use replicas::{Replicas, key_of};
-use spinney::internals::raft::{self, Change, Message, Refusal, Request};
-use spinney::internals::replica::{Answer, Input, Settings};
+use spinney::internals::raft::{self, Change, Envelope, Message, Refusal, Request};
+use spinney::internals::replica::{Answer, Done, Input, Job, Settings};
 use spinney::internals::wal::{Disk, SnapshotReader, WalError, WalSettings};
-use spinney::{LogIndex, MemberId};
+use spinney::{LogIndex, MemberId, Term};
 
 const LEADER: MemberId = MemberId::new(1);
 
@@ -44,8 +44,11 @@ fn parts(replicas: &mut Replicas, count: usize) -> Vec<u64> {
     parts
 }
 
+/// How many syncs it takes to check a snapshot before it is given its name.
+const SYNCS_OF_A_CHECK: u64 = 2;
+
 #[test]
-fn a_read_that_waits_for_a_snapshot_is_refused_when_that_cannot_be_installed() {
+fn a_snapshot_that_cannot_be_given_its_name_comes_again_and_a_read_waits_for_it() {
     let (mut replicas, learner) = far_behind();
     // With all in it that a read has to see: once it is installed, the core calls the read ready.
     replicas.save(LEADER);
@@ -57,8 +60,32 @@ fn a_read_that_waits_for_a_snapshot_is_refused_when_that_cannot_be_installed() {
     assert!(!replicas.member(learner).answers.contains_key(&token), "it has nothing yet");
 
     // All of it is there and whole, and then the disk will not give it its name.
+    let it = replicas.member(learner);
+    it.held = None;
+    it.disk.fail_sync(SYNCS_OF_A_CHECK);
+    let checked = it.jobs.pop_front().unwrap().run();
+    assert!(it.disk.names().unwrap().iter().any(|name| name.ends_with(".snap")), "it failed before that");
+    replicas.step(learner, Input::Done(checked));
+    let it = replicas.member(learner);
+    assert_eq!(it.replica.applied().index, LogIndex::default());
+    assert!(!it.answers.contains_key(&token), "from an empty tree");
+    replicas.pass(400);
+    assert_eq!(replicas.applied(learner), replicas.applied(LEADER));
+    let answer = replicas.member(learner).answers.get(&token);
+    assert!(matches!(answer, Some(Answer::Readable)), "{answer:?}");
+}
+
+#[test]
+fn a_read_that_waits_for_a_snapshot_is_refused_when_nothing_can_be_written() {
+    let (mut replicas, learner) = far_behind();
+    replicas.save(LEADER);
+    replicas.member(learner).held = Some("check a snapshot");
+    replicas.pass(20);
+    let token = replicas.token();
+    replicas.step(learner, Input::Read { token });
+    replicas.deliver(|_| false);
+    replicas.step(learner, Input::Synced(Err(WalError::Poisoned)));
     let checked = replicas.member(learner).jobs.pop_front().unwrap().run();
-    replicas.member(learner).disk.fail_sync(0);
     replicas.step(learner, Input::Done(checked));
     let it = replicas.member(learner);
     assert!(it.failure.is_some(), "the disk did not fail");
@@ -87,6 +114,35 @@ fn a_snapshot_goes_on_where_it_was_on_another_connection() {
     assert!(after.iter().all(|offset| *offset >= 50_000) && after.len() > 5, "{after:?}");
     replicas.pass(10);
     assert_eq!(replicas.applied(learner), replicas.applied(LEADER));
+}
+
+#[test]
+fn what_another_leader_sends_does_not_get_in_the_way_of_what_is_being_checked() {
+    for is_checked_before in [true, false] {
+        let (mut replicas, learner) = far_behind();
+        replicas.member(learner).held = Some("check a snapshot");
+        replicas.pass(20);
+        let check = replicas.member(learner).jobs.pop_front().unwrap();
+        // Perhaps it was found whole, and nobody was told yet.
+        let check: Result<Done, Job> = if is_checked_before { Ok(check.run()) } else { Err(check) };
+
+        // The next leader has one up to the same entry.
+        let snapshot = replicas.member(LEADER).replica.saved();
+        let name = snapshot_of(&mut replicas, LEADER);
+        let saved = replicas.member(LEADER).disk.content(&name);
+        let term = Term::new(snapshot.term.get() + 1);
+        let bytes = saved[..10_000].into();
+        let chunk = Message::SnapshotChunk { snapshot, offset: 0, bytes, is_last: false };
+        for message in [Message::SnapshotOffer { snapshot }, chunk] {
+            let envelope = Envelope { from: MemberId::new(2), to: learner, term, message };
+            replicas.step(learner, Input::Receive(envelope));
+        }
+        replicas.step(learner, Input::Done(check.unwrap_or_else(Job::run)));
+
+        assert_eq!(replicas.applied(learner), snapshot.index, "{is_checked_before}");
+        let installed = replicas.member(learner).disk.content(&name);
+        SnapshotReader::new(&installed[..], &name).unwrap().verify().unwrap();
+    }
 }
 
 /// The leader's newest snapshot.

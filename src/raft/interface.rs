@@ -108,8 +108,8 @@ pub enum Input {
         /// How many bytes there are; 0 begins again.
         offset: u64,
     },
-    /// All of a snapshot is here, was found whole, and is durable under a name that is not its final one. If it
-    /// is not installed in the same step, it is of no use.
+    /// All of a snapshot is here, was found whole, and is durable, though nothing says yet that it counts. If it is not installed in
+    /// the same step, it is of no use.
     SnapshotStored {
         /// Which.
         snapshot: EntryId,
@@ -216,8 +216,8 @@ pub enum Output {
         /// Whether the snapshot ends with it.
         is_last: bool,
     },
-    /// Make the received snapshot the beginning of everything: give it its final name, durably, before the next
-    /// [`Output::Persist`] is written; put its tree in the place of the present one; tell watchers.
+    /// Make the received snapshot the beginning of everything: put its tree in the place of the present one; tell watchers. After
+    /// a restart it is that if the mark of it is found that the next [`Output::Persist`] has.
     Install {
         /// Which.
         snapshot: EntryId,

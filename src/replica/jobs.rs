@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use super::content::{self, Content, Loaded, Meta};
 use crate::entry::EntryId;
 use crate::raft::Envelope;
-use crate::types::LogIndex;
+use crate::types::{ClusterId, LogIndex};
 use crate::wal::{self, Disk, ReceivedSnapshot, SnapshotHeader, SnapshotKind, SpareJob, Syncer, WalError};
 
 /// Makes what was appended durable, and says so to those who wait for it.
@@ -42,8 +42,10 @@ pub(super) enum Work {
     Save { disk: Arc<dyn Disk>, header: SnapshotHeader, content: Content },
     /// Remove snapshots that are older than this.
     Clear { disk: Arc<dyn Disk>, before: LogIndex },
-    /// Check a snapshot that has come, and read it.
-    Check { received: ReceivedSnapshot, snapshot: EntryId },
+    /// Check a snapshot that has come, read it, and give it its final name.
+    Check { disk: Arc<dyn Disk>, received: ReceivedSnapshot, snapshot: EntryId, cluster: ClusterId },
+    /// Take out of memory one that came too late.
+    LetGo(Box<Arrived>),
 }
 
 /// What came of a [`Job`].
@@ -53,12 +55,13 @@ pub struct Done(pub(super) Ended);
 pub(super) enum Ended {
     Spare(Result<(), WalError>),
     Saved(Result<EntryId, WalError>),
+    /// What is no longer wanted is gone.
     Cleared,
-    /// A snapshot that has come is whole, or is not.
+    /// A snapshot that has come is whole and has its name, or is not.
     Checked(EntryId, Result<Box<Arrived>, WalError>),
 }
 
-/// A snapshot that has come, whole and durable, but not yet under its final name.
+/// A snapshot that has come, whole and durable. It counts when the log has a mark of it, and not before.
 pub(super) struct Arrived {
     pub(super) header: SnapshotHeader,
     pub(super) meta: Meta,
@@ -74,6 +77,7 @@ impl Job {
             Work::Save { .. } => "save a snapshot",
             Work::Clear { .. } => "clear snapshots away",
             Work::Check { .. } => "check a snapshot",
+            Work::LetGo(_) => "let go of a snapshot",
         }
     }
 
@@ -92,18 +96,27 @@ impl Job {
                 let _ = wal::remove_snapshots_before(&disk, before);
                 Ended::Cleared
             }
-            Work::Check { received, snapshot } => {
-                Ended::Checked(snapshot, check(received, snapshot).map(Box::new))
+            Work::Check { disk, received, snapshot, cluster } => {
+                let checked = check(received, snapshot, cluster).and_then(|arrived| {
+                    wal::install_snapshot(&disk, snapshot.index)?;
+                    Ok(Box::new(arrived))
+                });
+                Ended::Checked(snapshot, checked)
+            }
+            Work::LetGo(arrived) => {
+                drop(arrived);
+                Ended::Cleared
             }
         })
     }
 }
 
-/// Whether what has come is all of `snapshot`, and what it holds.
-fn check(received: ReceivedSnapshot, snapshot: EntryId) -> Result<Arrived, WalError> {
+/// Whether what has come is all of this cluster's `snapshot`, and what it holds.
+fn check(received: ReceivedSnapshot, snapshot: EntryId, cluster: ClusterId) -> Result<Arrived, WalError> {
     let reader = received.finish()?;
     let (header, meta, loaded) = content::open(reader)?;
-    if header.kind != SnapshotKind::Snapshot || header.last != snapshot {
+    let is_it = header.kind == SnapshotKind::Snapshot && header.last == snapshot;
+    if !is_it || header.identity.cluster != cluster {
         return Err(WalError::io(
             "read",
             "snapshot".into(),

@@ -11,7 +11,7 @@ use crate::codec;
 use crate::entry::EntryId;
 use crate::raft::{self, Envelope, Message};
 use crate::types::{LogIndex, MemberId, Term};
-use crate::wal::{self, ReceivedSnapshot, SnapshotHeader, SnapshotKind, WalError};
+use crate::wal::{self, ReceivedSnapshot, SnapshotHeader, SnapshotKind};
 use crate::watch::History;
 
 /// How many ticks after a failure a snapshot is tried again.
@@ -33,7 +33,9 @@ pub(super) struct Snapshots {
     retry_at: u64,
     ticks: u64,
     receiving: Option<(EntryId, ReceivedSnapshot)>,
-    /// Received and checked.
+    /// One that has come is being checked, and its file is not to be touched.
+    is_checking: bool,
+    /// Received and checked, for the core to install at once or never.
     arrived: Option<(EntryId, Box<Arrived>)>,
 }
 
@@ -49,6 +51,7 @@ impl Snapshots {
             retry_at: 0,
             ticks: 0,
             receiving: None,
+            is_checking: false,
             arrived: None,
         }
     }
@@ -154,16 +157,25 @@ impl Replica {
                 }
             }
             Ended::Cleared => None,
-            Ended::Checked(snapshot, Ok(arrived))
-                if arrived.header.identity.cluster == self.identity.cluster =>
-            {
+            Ended::Checked(snapshot, Ok(arrived)) => {
+                self.snapshots.is_checking = false;
                 let (config, time) = (arrived.header.config.clone(), arrived.meta.time);
                 let settled = arrived.loaded.sessions.applied(self.identity.member, self.raft.boot());
                 self.snapshots.arrived = Some((snapshot, arrived));
                 Some(raft::Input::SnapshotStored { snapshot, config, time, settled })
             }
-            Ended::Checked(snapshot, _) => Some(raft::Input::ChunkStored { snapshot, offset: 0 }),
+            Ended::Checked(snapshot, Err(_)) => {
+                self.snapshots.is_checking = false;
+                Some(raft::Input::ChunkStored { snapshot, offset: 0 })
+            }
         }
+    }
+
+    /// What the core did not install when it was told of it: the log has gone on beyond it meanwhile. Its file goes with the next
+    /// snapshot that is marked, and to take it out of memory takes long where there is much of it.
+    pub(super) fn let_go(&mut self, outputs: &mut Vec<Output>) {
+        outputs
+            .extend(self.snapshots.arrived.take().map(|(_, arrived)| Output::Run(Job(Work::LetGo(arrived)))));
     }
 
     /// The mark of `saved` is durable: what is older goes, and so does the beginning of the log.
@@ -231,6 +243,10 @@ impl Replica {
         is_last: bool,
         outputs: &mut Vec<Output>,
     ) -> Option<raft::Input> {
+        if self.snapshots.is_checking {
+            // Another leader may have one up to the same entry, and would write it over what is being checked.
+            return Some(raft::Input::ChunkStored { snapshot, offset: 0 });
+        }
         let mut received = match self.snapshots.receiving.take() {
             Some((of, received)) if of == snapshot && received.offset() == offset => received,
             _ if offset == 0 => match ReceivedSnapshot::create(&self.disk, snapshot.index) {
@@ -246,7 +262,9 @@ impl Replica {
         }
         let offset = received.offset();
         if is_last {
-            outputs.push(Output::Run(Job(Work::Check { received, snapshot })));
+            self.snapshots.is_checking = true;
+            let (disk, cluster) = (Arc::clone(&self.disk), self.identity.cluster);
+            outputs.push(Output::Run(Job(Work::Check { disk, received, snapshot, cluster })));
         } else {
             self.snapshots.receiving = Some((snapshot, received));
         }
@@ -254,10 +272,9 @@ impl Replica {
     }
 
     /// Makes a snapshot that has come the beginning of everything.
-    pub(super) fn install(&mut self, snapshot: EntryId, outputs: &mut Vec<Output>) -> Result<(), WalError> {
+    pub(super) fn install(&mut self, snapshot: EntryId, outputs: &mut Vec<Output>) {
         let arrived = self.snapshots.arrived.take().filter(|(of, _)| *of == snapshot);
         let (_, arrived) = arrived.expect("the core installs what it was told is stored");
-        wal::install_snapshot(&self.disk, snapshot.index)?;
         self.snapshots.saved = snapshot;
         let Arrived { header, meta, loaded } = *arrived;
         let history = History::restore(self.settings.history, meta.index, loaded.history);
@@ -267,6 +284,5 @@ impl Replica {
             outputs.push(Output::Answer { token, answer: Answer::Unknown });
         }
         outputs.push(Output::Installed(snapshot));
-        Ok(())
     }
 }

@@ -46,6 +46,7 @@ impl Replica {
                 if let Some(input) = self.done(done.0, outputs) {
                     self.step_raft(now, input, outputs);
                 }
+                self.let_go(outputs);
             }
         }
         let leads = self.raft.role() == raft::Role::Leader;
@@ -245,9 +246,7 @@ impl Replica {
                 return self.store_chunk(snapshot, offset, &bytes, is_last, outputs);
             }
             Asked::Install { snapshot } => {
-                if let Err(error) = self.install(snapshot, outputs) {
-                    return self.fail(error, outputs);
-                }
+                self.install(snapshot, outputs);
                 return self.notice_later_life();
             }
             Asked::Stopped(stop) => {

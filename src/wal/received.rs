@@ -3,7 +3,8 @@
 //! ```text
 //!   0…7.snap.received.tmp ── write, write, … ── finish: synced, checked ── install: renamed ──► 0…7.snap
 //! ```
-//! Until it is installed it has a name that goes when the disk is opened again: what a crash interrupts is sent anew.
+//! Until it is renamed it has a name that goes when the disk is opened again; and so it does afterwards, until the log has a mark of
+//! it. So what a crash interrupts is sent anew.
 
 use std::io::{Read, Seek, SeekFrom};
 use std::sync::Arc;
