@@ -15,8 +15,40 @@ use spinney::{Builder, ClusterId, Error, Identity, MemberId, Store, Term};
 use support::places::founders;
 use support::proxy::Proxy;
 use support::{directory, wait_until};
+use tempfile::TempDir;
 
 type Peers = [(String, String)];
+
+/// Founders that are told of each other, each with a directory.
+struct Founders {
+    directories: Vec<TempDir>,
+    peers: Vec<(String, String)>,
+}
+
+impl Founders {
+    fn new(count: usize) -> Self {
+        let directories = (0..count).map(|_| directory()).collect();
+        Self { directories, peers: founders(count) }
+    }
+
+    fn path(&self, n: usize) -> &Path {
+        self.directories[n].path()
+    }
+
+    /// The `n`th, in its directory.
+    fn founder(&self, n: usize) -> Builder {
+        founder(self.path(n), &self.peers, n)
+    }
+
+    fn open(&self, n: usize) -> Store {
+        self.founder(n).open().unwrap()
+    }
+
+    /// Its disk is lost.
+    fn empty(&self, n: usize) {
+        std::fs::remove_dir_all(self.path(n)).unwrap();
+    }
+}
 
 /// The `n`th founder of `peers`, with its directory at `path`.
 fn founder(path: &Path, peers: &Peers, n: usize) -> Builder {
@@ -132,33 +164,31 @@ fn one_that_has_begun_leads_nobody_who_takes_it_for_another() {
 
 #[test]
 fn what_a_founder_was_told_binds_it_to_its_cluster() {
-    let (directories, peers) = ([(); 4].map(|()| directory()), founders(5));
-    let open = |n: usize| founder(directories[n].path(), &peers, n).open().unwrap();
-    let stores: Vec<_> = (1..4).map(open).collect();
+    let founders = Founders::new(5);
+    let stores: Vec<_> = (1..4).map(|n| founders.open(n)).collect();
     wait_until("three of five begin", || stores[0].set("/a", "1").is_ok());
 
     // The first is new, and does not know that; the fifth never comes.
-    let late = open(0);
+    let late = founders.open(0);
     let waits_for = || late.cluster().unwrap().waits_for();
     wait_until("the others have told", || waits_for() == ["n5"]);
     assert!(late.set("/a", "2").is_err());
     drop(late);
 
-    let (name, address) = peers[0].clone();
-    let alone = support::small().dir(directories[0].path()).member(name).listen(address);
+    let (name, address) = founders.peers[0].clone();
+    let alone = support::small().dir(founders.path(0)).member(name).listen(address);
     assert_eq!(refused(alone), "dir");
-    assert_eq!(refused(founder(directories[0].path(), &peers, 0).cluster_token("another")), "dir");
-    assert_eq!(refused(support::small().dir(directories[0].path())), "listen");
+    assert_eq!(refused(founders.founder(0).cluster_token("another")), "dir");
+    assert_eq!(refused(support::small().dir(founders.path(0))), "listen");
     // With the settings that it had, it waits as before.
-    let late = open(0);
+    let late = founders.open(0);
     wait_until("the others have told again", || late.cluster().unwrap().waits_for() == ["n5"]);
 }
 
 #[test]
 fn one_that_was_emptied_is_heard_by_those_who_knew_its_earlier_lives() {
-    let (directories, peers) = ([(); 3].map(|()| directory()), founders(3));
-    let open = |n: usize| founder(directories[n].path(), &peers, n).open().unwrap();
-    let (first, second) = (open(0), open(1));
+    let founders = Founders::new(3);
+    let (first, second) = (founders.open(0), founders.open(1));
     wait_until("two of three begin", || first.set("/a", "1").is_ok());
     drop(first);
     let reaches_third = || {
@@ -166,14 +196,14 @@ fn one_that_was_emptied_is_heard_by_those_who_knew_its_earlier_lives() {
         members.iter().any(|member| member.name == "n3" && member.is_reachable)
     };
     for _ in 0..6 {
-        let third = open(2);
+        let third = founders.open(2);
         wait_until("the second hears the third", reaches_third);
         drop(third);
         wait_until("the third is gone", || !reaches_third());
-        std::fs::remove_dir_all(directories[2].path()).unwrap();
+        founders.empty(2);
     }
-    let third = open(2);
-    let first = open(0);
+    let third = founders.open(2);
+    let first = founders.open(0);
     wait_until("the third takes part", || third.cluster().unwrap().waits_for().is_empty());
     drop(first);
     wait_until("two of three are enough", || second.set("/a", "2").is_ok());
@@ -181,9 +211,8 @@ fn one_that_was_emptied_is_heard_by_those_who_knew_its_earlier_lives() {
 
 #[test]
 fn founders_who_do_not_understand_each_other_say_why() {
-    let (directories, peers) = ([(); 3].map(|()| directory()), founders(3));
-    let open =
-        |n: usize, secret: &str| founder(directories[n].path(), &peers, n).secret(secret).open().unwrap();
+    let founders = Founders::new(3);
+    let open = |n: usize, secret: &str| founders.founder(n).secret(secret).open().unwrap();
     let stores = [
         open(0, "a secret of them all"),
         open(1, "a secret of them all"),
@@ -200,13 +229,12 @@ fn founders_who_do_not_understand_each_other_say_why() {
 
 #[test]
 fn one_that_was_there_is_waited_for_for_a_while_only() {
-    let (directories, peers) = ([(); 3].map(|()| directory()), founders(3));
-    let open = |n: usize| founder(directories[n].path(), &peers, n).open().unwrap();
-    let third = founder(directories[2].path(), &peers, 2).secret("another one, by mistake").open().unwrap();
-    let first = open(0);
+    let founders = Founders::new(3);
+    let third = founders.founder(2).secret("another one, by mistake").open().unwrap();
+    let first = founders.open(0);
     let waits_for = || first.cluster().unwrap().waits_for();
     drop(third);
-    let second = open(1);
+    let second = founders.open(1);
     wait_until("the second has told", || waits_for() == ["n3"]);
     assert!(second.set("/a", "1").is_err(), "the third may be about to come back");
     wait_until("the first waits no more", || second.set("/a", "1").is_ok());
@@ -238,21 +266,19 @@ fn one_that_is_taken_for_another_does_not_speak_for_it() {
 
 #[test]
 fn one_that_has_moved_is_asked_where_it_is_now() {
-    let (directories, peers) = ([(); 3].map(|()| directory()), founders(3));
-    let open = |n: usize| founder(directories[n].path(), &peers, n).open().unwrap();
-    let (first, second) = (open(0), open(1));
+    let founders = Founders::new(3);
+    let (first, second) = (founders.open(0), founders.open(1));
     wait_until("two of three begin", || first.set("/a", "1").is_ok());
     drop(second);
-    let elsewhere = founders(1).remove(0).1;
-    let second =
-        founder(directories[1].path(), &peers, 1).listen(&elsewhere).advertise(&elsewhere).open().unwrap();
+    let elsewhere = support::places::founders(1).remove(0).1;
+    let second = founders.founder(1).listen(&elsewhere).advertise(&elsewhere).open().unwrap();
     let knows = |store: &Store| {
         let members = store.cluster().unwrap().members();
         members.iter().any(|member| member.peer_addresses == [elsewhere.as_str()])
     };
     wait_until("the first knows where the second is", || knows(&first));
 
-    let third = open(2);
+    let third = founders.open(2);
     wait_until("both have told", || third.cluster().unwrap().waits_for().is_empty());
     drop(first);
     wait_until("two of three are enough", || second.set("/a", "2").is_ok());
@@ -260,24 +286,23 @@ fn one_that_has_moved_is_asked_where_it_is_now() {
 
 #[test]
 fn who_was_told_that_it_is_forgotten_does_not_begin_later() {
-    let (directories, peers) = ([(); 3].map(|()| directory()), founders(3));
-    let open = |n: usize| founder(directories[n].path(), &peers, n).open();
-    let (first, second) = (open(0).unwrap(), open(1).unwrap());
+    let founders = Founders::new(3);
+    let (first, second) = (founders.open(0), founders.open(1));
     wait_until("two of three begin", || first.set("/a", "1").is_ok() && second.set("/b", "1").is_ok());
     wait_until("the first knows the second", || first.get("/b").is_ok());
     drop(second);
-    std::fs::remove_dir_all(directories[1].path()).unwrap();
-    assert!(matches!(open(1), Err(Error::Forgotten { .. })));
+    founders.empty(1);
+    assert!(matches!(founders.founder(1).open(), Err(Error::Forgotten { .. })));
 
     // Started again all the same, when whoever knew it is gone, and with one that has never been there.
     drop(first);
-    let (second, third) = (open(1).unwrap(), open(2).unwrap());
+    let (second, third) = (founders.open(1), founders.open(2));
     let wait_for_first =
         |store: &Store| wait_until("the other has told", || store.cluster().unwrap().waits_for() == ["n1"]);
     wait_for_first(&second);
     wait_for_first(&third);
     assert!(second.set("/c", "1").is_err() && third.set("/c", "1").is_err());
 
-    let _first = open(0).unwrap();
+    let _first = founders.open(0);
     wait_until("nothing is lost", || third.get_latest("/a").is_ok_and(|node| node.text() == Some("1")));
 }
