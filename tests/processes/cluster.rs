@@ -62,8 +62,8 @@ impl Cluster {
     }
 
     /// So many members that found a cluster, and serve; what they say to each other can be spoilt.
-    pub(crate) fn linked(count: usize) -> Self {
-        let mut cluster = Self::prepared(count, &[]);
+    pub(crate) fn linked(count: usize, flags: &[&str]) -> Self {
+        let mut cluster = Self::prepared(count, flags);
         let addresses: Vec<_> = cluster.members.iter().map(|member| member.peers).collect();
         let links = Links::between(&addresses);
         for (number, member) in cluster.members.iter_mut().enumerate() {

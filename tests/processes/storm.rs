@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::cluster::Cluster;
 use crate::load::{Acknowledged, Ending, Load};
 use crate::registers::{self, Registers};
-use crate::support::{Random, wait_until};
+use crate::support::{self, Random, wait_until};
 use crate::watchers::{self, Told};
 
 /// How many more writes are to be acknowledged between two blows, and after each.
@@ -73,20 +73,23 @@ impl Blow {
 }
 
 #[test]
-fn three_members_lose_nothing_whatever_happens_to_them_and_their_links() {
-    storm(3);
+fn three_members_with_a_secret_lose_nothing_whatever_happens_to_them_and_their_links() {
+    let directory = support::directory();
+    let secret = directory.path().join("secret");
+    std::fs::write(&secret, "a secret of many words\n").unwrap();
+    storm(3, &["--peer-secret-file", secret.to_str().unwrap()]);
 }
 
 #[test]
 fn five_members_lose_nothing_whatever_happens_to_two_of_them_and_their_links() {
-    storm(5);
+    storm(5, &[]);
 }
 
-fn storm(count: usize) {
+fn storm(count: usize, flags: &[&str]) {
     let seed = RandomState::new().hash_one(count);
     println!("chance begins with {seed}");
     let mut random = Random(seed);
-    let mut cluster = Cluster::linked(count);
+    let mut cluster = Cluster::linked(count, flags);
     let (all, addresses) = ((0..count).collect::<Vec<_>>(), cluster.addresses());
     // One watcher at each member, and one that goes from member to member.
     let load = Load::new(addresses.clone(), count + 1);
