@@ -31,6 +31,21 @@ fn far_behind() -> (Replicas, MemberId) {
     (replicas, learner)
 }
 
+/// The same, and the learner has all of a snapshot with everything in it, not checked yet, and somebody who reads there: with this
+/// token.
+fn reading_behind() -> (Replicas, MemberId, u64) {
+    let (mut replicas, learner) = far_behind();
+    // Once it is installed, the core calls the read ready.
+    replicas.save(LEADER);
+    replicas.member(learner).held = Some("check a snapshot");
+    replicas.pass(20);
+    let token = replicas.token();
+    replicas.step(learner, Input::Read { token });
+    replicas.deliver(|_| false);
+    assert!(!replicas.member(learner).answers.contains_key(&token), "it has nothing yet");
+    (replicas, learner, token)
+}
+
 /// Where each part of a snapshot begins that comes up to the `count`th; what comes afterwards stays under way.
 fn parts(replicas: &mut Replicas, count: usize) -> Vec<u64> {
     let mut parts = Vec::new();
@@ -49,17 +64,8 @@ const SYNCS_OF_A_CHECK: u64 = 2;
 
 #[test]
 fn a_snapshot_that_cannot_be_given_its_name_comes_again_and_a_read_waits_for_it() {
-    let (mut replicas, learner) = far_behind();
-    // With all in it that a read has to see: once it is installed, the core calls the read ready.
-    replicas.save(LEADER);
-    replicas.member(learner).held = Some("check a snapshot");
-    replicas.pass(20);
-    let token = replicas.token();
-    replicas.step(learner, Input::Read { token });
-    replicas.deliver(|_| false);
-    assert!(!replicas.member(learner).answers.contains_key(&token), "it has nothing yet");
-
-    // All of it is there and whole, and then the disk will not give it its name.
+    let (mut replicas, learner, token) = reading_behind();
+    // It is whole, and then the disk will not give it its name.
     let it = replicas.member(learner);
     it.held = None;
     it.disk.fail_sync(SYNCS_OF_A_CHECK);
@@ -77,13 +83,7 @@ fn a_snapshot_that_cannot_be_given_its_name_comes_again_and_a_read_waits_for_it(
 
 #[test]
 fn a_read_that_waits_for_a_snapshot_is_refused_when_nothing_can_be_written() {
-    let (mut replicas, learner) = far_behind();
-    replicas.save(LEADER);
-    replicas.member(learner).held = Some("check a snapshot");
-    replicas.pass(20);
-    let token = replicas.token();
-    replicas.step(learner, Input::Read { token });
-    replicas.deliver(|_| false);
+    let (mut replicas, learner, token) = reading_behind();
     replicas.step(learner, Input::Synced(Err(WalError::Poisoned)));
     let checked = replicas.member(learner).jobs.pop_front().unwrap().run();
     replicas.step(learner, Input::Done(checked));

@@ -259,7 +259,9 @@ impl Cluster {
     /// store.set("/a", "1")?;
     /// assert!(cluster.status().problems.is_empty());
     /// cluster.add("n2", ["127.0.0.1:1"])?;
-    /// while cluster.status().problems != ["member n2 is not within reach"] {}
+    /// // It takes a tick until that shows.
+    /// std::thread::sleep(std::time::Duration::from_secs(1));
+    /// assert_eq!(cluster.status().problems, ["member n2 is not within reach"]);
     /// # Ok::<(), spinney::Error>(())
     /// ```
     #[must_use]
