@@ -4,10 +4,10 @@
 
 mod replicas;
 
-use replicas::{Replicas, key_of};
+use replicas::{Replicas, VALUE_BYTES, key_of};
 use spinney::internals::raft::{self, Change, Envelope, Message, Refusal, Request};
 use spinney::internals::replica::{Answer, Done, Input, Job, Settings};
-use spinney::internals::wal::{Disk, SnapshotReader, WalError, WalSettings};
+use spinney::internals::wal::{Disk, SimulatedDisk, SnapshotReader, WalError, WalSettings};
 use spinney::{LogIndex, MemberId, Term};
 
 const LEADER: MemberId = MemberId::new(1);
@@ -92,6 +92,45 @@ fn a_read_that_waits_for_a_snapshot_is_refused_when_nothing_can_be_written() {
     assert_eq!(it.replica.applied().index, LogIndex::default());
     let answer = it.answers.get(&token);
     assert!(matches!(answer, Some(Answer::Refused(Refusal::Stopped))), "{answer:?} from an empty tree");
+}
+
+#[test]
+fn a_read_that_waits_for_what_cannot_be_read_from_the_log_is_refused() {
+    let mut replicas = Replicas::alone(settings());
+    let learner = replicas.add_learner(LEADER);
+    replicas.pass(20);
+    // The learner has it on its disk, and no more in memory, before it is committed.
+    replicas.member(LEADER).stalls = true;
+    let written = replicas.write(LEADER, 1)[0];
+    replicas.deliver(|_| false);
+    replicas.open_again(learner);
+    replicas.pass(20);
+    replicas.go_on(LEADER);
+    replicas.wire.clear();
+    let token = replicas.token();
+    replicas.step(learner, Input::Read { token });
+    replicas.deliver(|_| false);
+    assert!(replicas.applied(learner) < replicas.applied(LEADER), "it was told that it is committed");
+    assert!(!replicas.member(learner).answers.contains_key(&token), "it has not applied it");
+
+    let (segment, offset) = value_on(&replicas.member(learner).disk, written);
+    replicas.member(learner).disk.flip_bit(&segment, offset * 8);
+    replicas.pass(20);
+    let it = replicas.member(learner);
+    assert!(matches!(it.failure.as_deref(), Some(WalError::Damaged { .. })), "{:?}", it.failure);
+    let answer = it.answers.get(&token);
+    assert!(
+        matches!(answer, Some(Answer::Refused(Refusal::Stopped))),
+        "{answer:?}, without what it was to see"
+    );
+}
+
+/// In which segment, and where in it, is what the call with this token has written.
+fn value_on(disk: &SimulatedDisk, token: u64) -> (String, usize) {
+    let is_it = |bytes: &[u8]| bytes.iter().all(|byte| *byte == token as u8);
+    let find = |name: String| Some((disk.content(&name).windows(VALUE_BYTES).position(is_it)?, name));
+    let (offset, segment) = disk.names().unwrap().into_iter().find_map(find).expect("it is in the log");
+    (segment, offset)
 }
 
 #[test]

@@ -15,7 +15,7 @@ use spinney::{ClusterId, Key, LogIndex, MemberId, Timestamp};
 const CLUSTER: ClusterId = ClusterId::new(7);
 
 /// So much a value has.
-const VALUE_BYTES: usize = 4 << 10;
+pub(crate) const VALUE_BYTES: usize = 4 << 10;
 
 /// One member.
 pub(crate) struct Member {
@@ -64,7 +64,10 @@ impl Replicas {
     }
 
     fn open(&mut self, member: MemberId, founding: Founding) {
-        let disk = SimulatedDisk::new();
+        self.open_on(SimulatedDisk::new(), member, founding);
+    }
+
+    fn open_on(&mut self, disk: SimulatedDisk, member: MemberId, founding: Founding) {
         let identity = Identity { cluster: CLUSTER, member };
         let opened: Arc<dyn Disk> = Arc::new(disk.clone());
         let replica = Replica::open(opened, self.settings.clone(), identity, founding, member.get()).unwrap();
@@ -79,6 +82,14 @@ impl Replicas {
             syncs: VecDeque::new(),
         };
         self.members.insert(member, it);
+    }
+
+    /// Closes a member and opens it again. What was under way to it and from it is lost.
+    pub(crate) fn open_again(&mut self, member: MemberId) {
+        let it = self.members.remove(&member).unwrap();
+        it.replica.close().unwrap();
+        self.wire.retain(|envelope| envelope.from != member && envelope.to != member);
+        self.open_on(it.disk, member, Founding::Joining);
     }
 
     pub(crate) fn member(&mut self, member: MemberId) -> &mut Member {
