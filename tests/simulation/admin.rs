@@ -93,7 +93,7 @@ impl World {
         }
         // Nor may anybody go while somebody may be lost who was not given up yet: a vote may be missed.
         let is_sound =
-            |member: MemberId| self.places.get(&member).is_none_or(|place| self.is_dependable(*place));
+            |member: MemberId| self.places.get(&member).is_none_or(|place| self.can_be_counted_on(*place));
         if self.is_calm || !self.admin.config.members().all(is_sound) {
             return None;
         }

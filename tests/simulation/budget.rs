@@ -22,7 +22,7 @@ impl World {
         let victim = self.machines[place.0].member();
         let survives = |member: MemberId| {
             let place = self.places.get(&member).filter(|_| member != victim);
-            place.is_some_and(|place| self.is_dependable(*place))
+            place.is_some_and(|place| self.can_be_counted_on(*place))
         };
         let configs = self.possible_configs();
         self.is_dependable(place)
@@ -34,6 +34,11 @@ impl World {
     pub(super) fn is_dependable(&self, place: Place) -> bool {
         let machine = &self.machines[place.0];
         machine.condition == Condition::Sound && !machine.stopped
+    }
+
+    /// Whether a machine is not only sound, but will also not stop by itself.
+    pub(super) fn can_be_counted_on(&self, place: Place) -> bool {
+        self.is_dependable(place) && !self.machines[place.0].may_be_outlived()
     }
 
     /// The newest committed configuration, and all that may follow it. None when that cannot be told: somebody has asked
@@ -81,6 +86,7 @@ fn tolerates(config: &Config, survives: impl Fn(MemberId) -> bool) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use spinney::internals::BootId;
     use spinney::internals::raft::Change;
     use spinney::internals::replica::Input;
 
@@ -118,6 +124,13 @@ mod tests {
         assert!((0..3).all(|at| world.can_spare(Place(at))));
         world.machines[1].condition = Condition::Lost;
         assert!((0..3).all(|at| !world.can_spare(Place(at))));
+    }
+
+    #[test]
+    fn who_may_read_of_a_later_life_of_its_own_is_not_counted_on() {
+        let mut world = three();
+        world.machines[1].lost_life = BootId::new(u64::MAX);
+        assert!(!world.can_spare(Place(0)) && world.can_spare(Place(1)));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use spinney::internals::BootId;
 use spinney::internals::entry::HardState;
 use spinney::internals::replica::{Founding, Moment, OpenError, Replica, Settings};
 use spinney::internals::wal::{Disk, Recovery, SimulatedDisk};
@@ -70,6 +71,8 @@ pub struct Machine {
     pub founding: Founding,
     /// It has lost a disk, and may be told so.
     pub has_lost_disk: bool,
+    /// The newest life that went with such a disk.
+    pub lost_life: BootId,
     /// How its replica is set.
     pub settings: Settings,
     /// What survives the process.
@@ -128,6 +131,7 @@ impl Machine {
             identity,
             founding,
             has_lost_disk: false,
+            lost_life: BootId::default(),
             settings,
             disk: SimulatedDisk::new(),
             capacity: None,
@@ -164,6 +168,13 @@ impl Machine {
     #[must_use]
     pub fn is_up(&self) -> bool {
         self.replica.as_ref().is_some_and(|replica| replica.failure().is_none()) && !self.stopped
+    }
+
+    /// Whether its member stops as soon as it reads in the log of a later life than its own, which a disk was lost with.
+    #[must_use]
+    pub fn may_be_outlived(&self) -> bool {
+        let life = self.replica.as_ref().map_or(self.kept.hard_state.boot, |replica| replica.raft().boot());
+        life < self.lost_life
     }
 
     /// What its clocks show.
@@ -224,6 +235,7 @@ impl Machine {
     /// Puts an empty disk in the place of the one that it has.
     pub fn lose_disk(&mut self) {
         self.disk = SimulatedDisk::new();
+        self.lost_life = self.lost_life.max(self.kept.hard_state.boot);
         self.kept = Kept::default();
         self.highest = LogIndex::default();
         self.condition = Condition::Doubtful;
