@@ -9,6 +9,8 @@
 mod faults;
 #[path = "cli/own.rs"]
 mod own;
+#[path = "support/run.rs"]
+mod run;
 #[path = "cli/servers.rs"]
 mod servers;
 #[path = "cli/serving.rs"]

@@ -14,6 +14,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use http::client::Client;
 use spinney::Store;
 use spinney::http::Running;
+use support::run::Run as _;
 use tempfile::TempDir;
 
 /// Where the README has the server.
@@ -108,7 +109,7 @@ fn what_is_printed_is_what_comes() {
     let (_served, address) = Served::start();
     let run = |command: &str| {
         let command = command.replace(ADDRESS, &address.to_string());
-        let output = Command::new("sh").args(["-c", &command]).output().unwrap();
+        let output = Command::new("sh").args(["-c", &command]).run();
         String::from_utf8(output.stdout).unwrap()
     };
     let session = session();

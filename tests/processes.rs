@@ -52,6 +52,7 @@ use std::sync::atomic::Ordering;
 
 use cluster::{Cluster, json, spinney, url};
 use load::{Ending, Load};
+use support::run::Run as _;
 use support::wait_until;
 
 #[test]
@@ -76,7 +77,7 @@ fn a_minority_refuses_writes_and_says_so() {
     let leader = cluster.ask(survivor, "GET", "/v2/members/leader", None).unwrap();
     assert_eq!((leader.head.status, leader.text().as_str()), (503, r#"{"message":"During election"}"#));
     let endpoint = url(cluster.members[survivor].clients);
-    let output = spinney().args(["--endpoints", &endpoint, "cluster-health"]).output().unwrap();
+    let output = spinney().args(["--endpoints", &endpoint, "cluster-health"]).run();
     assert_eq!(output.status.code(), Some(5));
     assert!(String::from_utf8_lossy(&output.stdout).ends_with("cluster is unavailable\n"));
 
@@ -88,8 +89,7 @@ fn a_minority_refuses_writes_and_says_so() {
 /// `spinney member …` at a member, which must go well.
 fn member(cluster: &Cluster, at: usize, words: &[&str]) -> String {
     let endpoint = url(cluster.members[at].clients);
-    let output =
-        spinney().args(["--endpoints", &endpoint, "--no-sync", "member"]).args(words).output().unwrap();
+    let output = spinney().args(["--endpoints", &endpoint, "--no-sync", "member"]).args(words).run();
     assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
@@ -174,7 +174,7 @@ fn whoever_does_not_know_the_secret_stays_outside() {
     let refused = |words: &[&str]| {
         let mut command = spinney();
         command.args(["serve", "--name", "n4", "--listen-client-urls", "http://127.0.0.1:0", "--data-dir"]);
-        let output = command.arg(directory.path().join("n4")).args(words).output().unwrap();
+        let output = command.arg(directory.path().join("n4")).args(words).run();
         assert_eq!(output.status.code(), Some(1));
         String::from_utf8(output.stderr).unwrap()
     };

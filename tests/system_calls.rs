@@ -16,6 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 use spinney::{Durability, Store};
+use support::run::Run as _;
 use support::{SEGMENT, directory, small};
 
 /// Put before the C library: writes down each call that succeeded, once it has.
@@ -216,8 +217,7 @@ fn witnessed(task: &str) -> Vec<Line> {
         .env(LOG, &log)
         .env(PATH, &base)
         .env("LD_PRELOAD", &witness)
-        .output()
-        .unwrap();
+        .run();
     assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
     lines(&log, &base)
 }

@@ -2,9 +2,10 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::thread;
 
+use crate::run::Run as _;
 use crate::servers::{etcdctl, spinney};
 
 /// A server that answers everything with this status and `hello`; with status 0, never. It lives as long as the tests do.
@@ -33,7 +34,7 @@ fn answer(mut connection: TcpStream, status: u16) {
 }
 
 fn outcome(mut client: Command, url: &str, words: &[&str]) -> (Option<i32>, String, String) {
-    let output = client.args(["--endpoints", url]).args(words).stdin(Stdio::null()).output().unwrap();
+    let output = client.args(["--endpoints", url]).args(words).run();
     let text = |bytes| String::from_utf8(bytes).unwrap().replace(url, "<url>");
     (output.status.code(), text(output.stdout), text(output.stderr))
 }

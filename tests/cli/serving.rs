@@ -2,6 +2,7 @@
 
 use std::process::{Command, Output, Stdio};
 
+use crate::run::Run as _;
 use crate::servers::{Server, etcdctl, installed, spinney};
 use crate::skipped;
 
@@ -10,7 +11,7 @@ fn refused(flags: &[&str]) -> String {
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let mut command = spinney();
     command.arg("serve").arg("--data-dir").arg(directory.path().join("data")).args(flags);
-    let Output { status, stderr, .. } = command.stdin(Stdio::null()).output().unwrap();
+    let Output { status, stderr, .. } = command.run();
     assert_eq!(status.code(), Some(1), "{flags:?}");
     assert!(!directory.path().join("data").exists(), "{flags:?} left something behind");
     String::from_utf8(stderr).unwrap()
@@ -163,7 +164,7 @@ fn etcds_flags_are_known_and_ask_for_nothing_as_etcd_has_them() {
     assert_eq!(server.wait().0.code(), Some(0));
 
     let Some(etcd) = installed("etcd") else { return skipped("etcd") };
-    let help = Command::new(etcd).arg("--help").output().unwrap();
+    let help = Command::new(etcd).arg("--help").run();
     let help = String::from_utf8([help.stdout, help.stderr].concat()).unwrap();
     let named = help.lines().filter_map(|line| line.trim_start().strip_prefix("--")?.split(' ').next());
     let unknown: Vec<_> = named
@@ -186,7 +187,7 @@ fn variables_are_read_as_etcd_reads_them() {
         command.env(format!("ETCD_{empty}"), "");
     }
     command.env("ETCD_DATADIR", "x").env("ETCD_WATCH_KEY", "/of-exec-watch").env("ETCDCTL_API", "2");
-    let output = command.stdin(Stdio::null()).output().unwrap();
+    let output = command.run();
     let said = String::from_utf8(output.stderr).unwrap();
     let expected = "spinney: note: --enable-v2 changes nothing: the v2 API is what is served\nspinney: note: ETCD_DATADIR \
                     changes nothing: no flag has that name\n--cors \"nonsense\": ";
@@ -199,7 +200,7 @@ fn variables_stand_for_flags() {
     let mut command = spinney();
     command.arg("serve").env("ETCD_DATA_DIR", directory.path().join("data"));
     command.env("ETCD_INITIAL_CLUSTER", "b=http://h:1,c=http://h:2").env("ETCD_NAME", "a");
-    let said = String::from_utf8(command.output().unwrap().stderr).unwrap();
+    let said = String::from_utf8(command.run().stderr).unwrap();
     assert!(said.contains("does not name this member, which --name calls a"), "{said}");
 }
 
@@ -209,7 +210,7 @@ fn a_directory_in_use_and_one_of_etcds_are_refused() {
     let second = |data: &std::path::Path| {
         let mut command = spinney();
         command.args(["serve", "--listen-client-urls", "http://127.0.0.1:0", "--data-dir"]).arg(data);
-        let output = command.output().unwrap();
+        let output = command.run();
         assert_eq!(output.status.code(), Some(1));
         String::from_utf8(output.stderr).unwrap()
     };
@@ -225,7 +226,7 @@ fn a_directory_in_use_and_one_of_etcds_are_refused() {
     command
         .args(["serve", "--listen-client-urls", &server.url, "--data-dir"])
         .arg(server.scratch().join("other"));
-    let said = String::from_utf8(command.output().unwrap().stderr).unwrap();
+    let said = String::from_utf8(command.run().stderr).unwrap();
     assert!(said.contains("another program does"), "{said}");
 }
 
@@ -249,7 +250,7 @@ fn names_and_urls_are_those_that_were_given() {
 
 /// A command, by words, and what it prints.
 fn output(mut command: Command, words: &[&str]) -> String {
-    let output = command.args(words).stdin(Stdio::null()).output().unwrap();
+    let output = command.args(words).run();
     String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr)
 }
 

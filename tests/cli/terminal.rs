@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
 
+use crate::run::Run as _;
 use crate::servers::{Server, installed, spinney};
 use crate::skipped;
 
@@ -40,7 +41,7 @@ fn colours_are_for_terminals_and_for_those_who_want_them() {
     let server = Server::spinney(&[]);
     server.request("PUT", "/v2/keys/app/port", "value=8080");
     let words = ["--endpoints", &server.url, "tree"];
-    let plain = String::from_utf8(spinney().args(words).output().unwrap().stdout).unwrap();
+    let plain = String::from_utf8(spinney().args(words).run().stdout).unwrap();
     assert!(plain.starts_with("/\n└── app/\n    └── port = \"8080\"\n"), "{plain:?}");
     let Some((coloured, _)) = on_terminal(&spinney(), &words, ("", "")) else { return skipped("script") };
     assert!(coloured.contains("\u{1b}[34mapp/\u{1b}[0m"), "{coloured:?}");

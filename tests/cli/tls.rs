@@ -9,6 +9,7 @@ use rcgen::{
 };
 use tempfile::TempDir;
 
+use crate::run::Run as _;
 use crate::servers::{Server, etcdctl, spinney};
 
 /// Somebody who signs certificates, and a directory with what was signed.
@@ -70,7 +71,7 @@ impl Authority {
         for (flag, name) in files {
             client.arg(flag).arg(self.path(name));
         }
-        let output = client.args(words).stdin(Stdio::null()).output().unwrap();
+        let output = client.args(words).run();
         let text = [output.stdout, output.stderr].concat();
         (output.status.code(), String::from_utf8(text).unwrap())
     }

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use crate::run::Run as _;
 use crate::servers::{Server, etcdctl, signal_process, spinney};
 
 /// A client that watches; ended when it is dropped.
@@ -115,7 +116,7 @@ fn exec_watch_takes_the_program_as_documented_and_says_when_there_is_none() {
         "--",
         "/nonexistent",
     ]);
-    let output = command.output().unwrap();
+    let output = command.run();
     assert_eq!(String::from_utf8_lossy(&output.stderr), "fork/exec /nonexistent: no such file or directory");
     assert_eq!(output.status.code(), Some(1));
 }

@@ -2,6 +2,7 @@
 
 use crate::cluster::{Cluster, json, spinney, url};
 use crate::support::places::free_address;
+use crate::support::run::Run as _;
 use crate::support::wait_until;
 
 /// Tells the cluster, by another member, where a member will be, and then starts it there.
@@ -19,7 +20,7 @@ fn move_away(cluster: &mut Cluster, member: usize, other: usize) {
     let endpoint = url(cluster.members[other].clients);
     wait_until("the cluster is told", || {
         let arguments = ["--endpoints", &endpoint, "member", "update", id, &url(place)];
-        let told = spinney().args(arguments).output().unwrap();
+        let told = spinney().args(arguments).run();
         String::from_utf8(told.stdout).unwrap() == expected && told.status.success()
     });
     wait_until("everybody is told", || {

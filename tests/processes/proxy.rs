@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use crate::client::{Client, Reply};
 use crate::cluster::{Cluster, call, json, spinney, url};
 use crate::support::places::{free_address, own_host};
+use crate::support::run::{Run as _, ends};
 use crate::support::{directory, wait_until};
 
 /// A proxy that runs.
@@ -154,7 +155,7 @@ fn clients_go_on_while_members_die_go_and_come() {
     crate::cluster::signal(&proxy.child, "TERM");
     assert!(matches!(watch.chunk(), Ok(None)), "an end that says that it is one");
     let mut proxy = proxy;
-    assert!(proxy.child.wait().unwrap().success(), "{}", proxy.said());
+    assert!(ends(&mut proxy.child).success(), "{}", proxy.said());
 }
 
 #[test]
@@ -217,7 +218,7 @@ fn what_a_member_may_have_done_no_other_one_is_asked_to_do_again() {
 #[test]
 fn what_cannot_be_served_is_refused_at_the_start() {
     let refused = |flags: &[&str], why: &str| {
-        let ended = spinney().arg("proxy").args(flags).stdin(Stdio::null()).output().unwrap();
+        let ended = spinney().arg("proxy").args(flags).run();
         let said = String::from_utf8(ended.stderr).unwrap();
         assert!(ended.status.code() == Some(1) && said.contains(why), "{said}");
     };
@@ -229,7 +230,7 @@ fn what_cannot_be_served_is_refused_at_the_start() {
         "needs --cert-file and --key-file",
     );
     refused(&["--endpoints", "https://h:1", "--ca-file", "/none"], "--ca-file: cannot read /none");
-    let ended = spinney().args(["serve", "--proxy", "on"]).output().unwrap();
+    let ended = spinney().args(["serve", "--proxy", "on"]).run();
     assert!(String::from_utf8(ended.stderr).unwrap().contains("`spinney proxy` is one"));
 }
 

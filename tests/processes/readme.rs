@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use crate::cluster::spinney;
 use crate::support::places::own_host;
+use crate::support::run::{Run as _, ends};
 use crate::support::{directory, wait_until};
 
 /// Where the README has its servers: the test has the same ports on an address of its own.
@@ -77,7 +78,7 @@ impl Serving {
     fn interrupt(&mut self) {
         let pid = self.0.id().to_string();
         assert!(Command::new("kill").args(["-s", "INT", &pid]).status().unwrap().success());
-        assert!(self.0.wait().unwrap().success());
+        assert!(ends(&mut self.0).success());
     }
 
     fn said(&self) -> String {
@@ -115,7 +116,7 @@ fn the_walk_through_goes_as_printed_and_so_does_the_recovery_after_it() {
             ["spinney", ref words @ ..] => {
                 // What is printed is what comes once members have found each other.
                 wait_until(format!("{command} says {printed}"), || {
-                    let output = spinney().args(words).envs(variables.iter().cloned()).output().unwrap();
+                    let output = spinney().args(words).envs(variables.iter().cloned()).run();
                     comparable(&String::from_utf8(output.stdout).unwrap()) == comparable(printed)
                 });
             }
@@ -137,7 +138,7 @@ fn the_walk_through_goes_as_printed_and_so_does_the_recovery_after_it() {
     wait_until("the survivor has what it had", || {
         let mut command = spinney();
         command.args(["--endpoints", &format!("http://{host}:22379"), "get", "--quorum", "/message1"]);
-        command.output().unwrap().stdout == b"Book2\n"
+        command.run().stdout == b"Book2\n"
     });
 }
 
@@ -156,13 +157,13 @@ fn recover(command: &str, directory: &Path) -> String {
         .stdout(Stdio::piped())
         .spawn();
     let Ok(mut terminal) = terminal else {
-        let output =
-            Command::new("sh").args(["-c", &format!("{command} --yes")]).current_dir(directory).output();
-        let said = String::from_utf8(output.unwrap().stdout).unwrap();
+        let mut shell = Command::new("sh");
+        let output = shell.args(["-c", &format!("{command} --yes")]).current_dir(directory).run();
+        let said = String::from_utf8(output.stdout).unwrap();
         return said.replacen("\nn3.spinney is", &format!("\n{QUESTION}n3.spinney is"), 1);
     };
     terminal.stdin.take().unwrap().write_all(b"y\n").unwrap();
-    let output = terminal.wait_with_output().unwrap();
+    let output = terminal.run();
     String::from_utf8(output.stdout).unwrap().replace("\r\n", "\n")
 }
 
@@ -196,7 +197,7 @@ fn the_proxy_goes_as_printed() {
     wait_until("all are known to each other", || {
         let mut command = spinney();
         command.args(["--endpoints", &format!("http://{}:2379", hosts[0]), "cluster-health"]);
-        command.output().unwrap().status.success()
+        command.run().status.success()
     });
     let words: Vec<&str> = command.split(' ').skip(1).collect();
     let variables = [("ETCD_LISTEN_CLIENT_URLS".to_owned(), format!("http://{own}:2379"))];
@@ -204,6 +205,6 @@ fn the_proxy_goes_as_printed() {
     proxy.says(printed);
     let mut set = spinney();
     let output =
-        set.args(["--endpoints", &format!("http://{own}:2379"), "--no-sync", "set", "/a", "1"]).output();
-    assert_eq!(String::from_utf8(output.unwrap().stdout).unwrap(), "1\n");
+        set.args(["--endpoints", &format!("http://{own}:2379"), "--no-sync", "set", "/a", "1"]).run();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "1\n");
 }

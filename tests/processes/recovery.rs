@@ -3,12 +3,13 @@
 use std::process::Output;
 
 use crate::cluster::{Cluster, spinney};
+use crate::support::run::Run as _;
 use crate::support::wait_until;
 
 /// `spinney recover …` on the directory of a member: exit code, stdout, stderr.
 fn recover(cluster: &Cluster, member: usize, flags: &[&str]) -> (Option<i32>, String, String) {
     let Output { status, stdout, stderr } =
-        spinney().arg("recover").args(flags).arg(cluster.data(member)).output().unwrap();
+        spinney().arg("recover").args(flags).arg(cluster.data(member)).run();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (status.code(), text(stdout), text(stderr))
 }

@@ -3,13 +3,14 @@
 use std::process::Output;
 
 use crate::cluster::{Cluster, json, spinney, url};
+use crate::support::run::Run as _;
 use crate::support::wait_until;
 
 /// Exit code and stderr of `spinney member …` at one member.
 fn refused(cluster: &Cluster, at: usize, words: &[&str]) -> (Option<i32>, String) {
     let endpoint = url(cluster.members[at].clients);
     let Output { status, stdout, stderr } =
-        spinney().args(["--endpoints", &endpoint, "--no-sync", "member"]).args(words).output().unwrap();
+        spinney().args(["--endpoints", &endpoint, "--no-sync", "member"]).args(words).run();
     assert!(stdout.is_empty(), "{words:?}: {}", String::from_utf8_lossy(&stdout));
     (status.code(), String::from_utf8(stderr).unwrap())
 }

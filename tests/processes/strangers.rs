@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use crate::cluster::{Cluster, spinney, url};
 use crate::support::places::{free_address, own_host};
+use crate::support::run::Run as _;
 use crate::support::{self, wait_until};
 
 /// A member of another cluster that counts this one's first member among its founders. Ends with the test.
@@ -73,7 +74,7 @@ fn whoever_is_none_of_the_members_is_turned_away_and_counted_and_told_of_once() 
         command.arg(directory.path().join("n4")).args(["--listen-peer-urls", "127.0.0.1:0"]).args(secret);
         command.args(["--initial-cluster-state", "existing", "--initial-cluster"]);
         command.arg(format!("n1={}", url(cluster.members[0].peers)));
-        assert_eq!(command.output().unwrap().status.code(), Some(1));
+        assert_eq!(command.run().status.code(), Some(1));
     };
     for _ in 0..3 {
         scan(cluster.members[0].peers);

@@ -4,6 +4,7 @@
 pub(crate) mod line;
 pub(crate) mod places;
 pub(crate) mod proxy;
+pub(crate) mod run;
 
 use std::path::Path;
 use std::process::Command;
@@ -11,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use spinney::{Builder, Error, Store, WalError};
 use tempfile::TempDir;
+
+use run::Run as _;
 
 /// The smallest segment that there is.
 pub(crate) const SEGMENT: u32 = 64 << 10;
@@ -95,7 +98,7 @@ pub(crate) fn is_alone(name: &str) -> bool {
         return true;
     }
     let mut child = Command::new(std::env::current_exe().unwrap());
-    let output = child.args(["--exact", name, "--nocapture"]).env(CHILD, name).output().unwrap();
+    let output = child.args(["--exact", name, "--nocapture"]).env(CHILD, name).run();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("test result: ok. 1 passed"), "no test is called {name}: {said}");
