@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Generous, since it only ends what would hang.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// How often it is looked whether a program has ended that says nothing more.
+/// How often it is looked whether a program has ended.
 const LOOK: Duration = Duration::from_millis(2);
 
 /// What is to be run.
@@ -29,30 +29,39 @@ impl Run for Command {
 impl Run for Child {
     fn run(&mut self) -> Output {
         drop(self.stdin.take());
-        let said = [self.stdout.take().map(gather), self.stderr.take().map(gather)];
-        let heard = said.map(|pipe| pipe.map_or(Some(Vec::new()), |pipe| pipe.recv_timeout(PATIENCE).ok()));
-        let [Some(stdout), Some(stderr)] = heard else {
-            let _ = (self.kill(), self.wait());
-            panic!("it does not end: {heard:?}");
+        let (stdout, stderr) = (self.stdout.take().map(gather), self.stderr.take().map(gather));
+        let status = ended(self);
+        let [stdout, stderr] = [stdout, stderr].map(|said| said.map_or_else(Vec::new, |said| heard(&said)));
+        let Some(status) = status else {
+            let said = [&stdout, &stderr].map(|said| String::from_utf8_lossy(said));
+            panic!("it does not end, and has said {said:?}");
         };
-        Output { status: ends(self), stdout, stderr }
+        Output { status, stdout, stderr }
     }
 }
 
-/// How a program ends that was told to, or has said all that it has to say.
+/// How a program ends that was told to.
 pub(crate) fn ends(child: &mut Child) -> ExitStatus {
+    ended(child).expect("it does not end")
+}
+
+/// How a program has ended; `None` if it was killed, since it did not.
+fn ended(child: &mut Child) -> Option<ExitStatus> {
     let mut left = PATIENCE;
-    loop {
+    while !left.is_zero() {
         if let Some(status) = child.try_wait().unwrap() {
-            return status;
-        }
-        if left.is_zero() {
-            let _ = (child.kill(), child.wait());
-            panic!("it does not end");
+            return Some(status);
         }
         thread::sleep(LOOK);
         left = left.saturating_sub(LOOK);
     }
+    let _ = (child.kill(), child.wait());
+    None
+}
+
+/// What a program that is over has said. One that it has left behind may hold on to where it said it.
+fn heard(said: &Receiver<Vec<u8>>) -> Vec<u8> {
+    said.recv_timeout(PATIENCE).expect("somebody else says more")
 }
 
 /// Reads to the end, which may never come, on a thread of its own.
