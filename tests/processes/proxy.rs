@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::client::{Client, Reply};
 use crate::cluster::{Cluster, call, json, spinney, url};
 use crate::support::places::{free_address, own_host};
-use crate::support::run::{Run as _, ends};
+use crate::support::run::{Run as _, ended};
 use crate::support::{directory, wait_until};
 
 /// A proxy that runs.
@@ -155,7 +155,7 @@ fn clients_go_on_while_members_die_go_and_come() {
     crate::cluster::signal(&proxy.child, "TERM");
     assert!(matches!(watch.chunk(), Ok(None)), "an end that says that it is one");
     let mut proxy = proxy;
-    assert!(ends(&mut proxy.child).success(), "{}", proxy.said());
+    assert!(ended(&mut proxy.child).is_some_and(|status| status.success()), "{}", proxy.said());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use crate::cluster::spinney;
 use crate::support::places::own_host;
-use crate::support::run::{Run as _, ends};
+use crate::support::run::{Run as _, ended};
 use crate::support::{directory, wait_until};
 
 /// Where the README has its servers: the test has the same ports on an address of its own.
@@ -83,7 +83,7 @@ impl Serving {
     fn interrupt(&mut self) {
         let pid = self.0.id().to_string();
         assert!(Command::new("kill").args(["-s", "INT", &pid]).status().unwrap().success());
-        assert!(ends(&mut self.0).success());
+        assert!(ended(&mut self.0).expect("it does not end").success());
     }
 
     fn said(&self) -> String {

@@ -40,13 +40,8 @@ impl Run for Child {
     }
 }
 
-/// How a program ends that was told to.
-pub(crate) fn ends(child: &mut Child) -> ExitStatus {
-    ended(child).expect("it does not end")
-}
-
-/// How a program has ended; `None` if it was killed, since it did not.
-fn ended(child: &mut Child) -> Option<ExitStatus> {
+/// How a program has ended that was told to; `None` if it was killed, since it did not.
+pub(crate) fn ended(child: &mut Child) -> Option<ExitStatus> {
     let mut left = PATIENCE;
     while !left.is_zero() {
         if let Some(status) = child.try_wait().unwrap() {
